@@ -1,0 +1,157 @@
+//! Signs of life (I-28), with the times of the HEAD design: no rumour, only what this side heard itself.
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use super::code::Fault;
+use super::handshake::Side;
+use crate::time::Instant;
+
+/// When a quiet link is asked for a sign of life, and when it is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepaliveTimes {
+    /// Quiet time after which the server asks: 10 s.
+    pub idle: Duration,
+    /// How long an answer may take: 5 s.
+    pub answer: Duration,
+    /// Unanswered questions in a row that end the link: 3.
+    pub misses: u8,
+    /// Quiet time after which the client gives up: 35 s.
+    pub client_silence: Duration,
+    /// How long an answer may take when the host or a second link asks: 10 s.
+    pub probe: Duration,
+}
+
+impl Default for KeepaliveTimes {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(10),
+            answer: Duration::from_secs(5),
+            misses: 3,
+            client_silence: Duration::from_secs(35),
+            probe: Duration::from_secs(10),
+        }
+    }
+}
+
+impl KeepaliveTimes {
+    /// Times for a link with a mobile bot at one end: three times as long between questions.
+    pub(super) fn mobile(self) -> Self {
+        Self { idle: self.idle * 3, client_silence: self.client_silence * 3, ..self }
+    }
+}
+
+/// Questions that may be open at once; a peer that sends data but never answers reaches it.
+const MAX_OPEN: usize = 8;
+/// Echoes nobody asked for, until the link is closed for them.
+const MAX_UNSOLICITED: u32 = 16;
+/// A timer that fires later than this says that this side was away, and proves nothing about the peer.
+const LATE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Keepalive {
+    times: KeepaliveTimes,
+    side: Side,
+    heard: Instant,
+    asked: Option<Instant>,
+    misses: u8,
+    open: VecDeque<[u8; 16]>,
+    probe_until: Option<Instant>,
+    unsolicited: u32,
+    /// While the host does not read, silence proves nothing.
+    paused: bool,
+}
+
+/// What a timer asks for.
+pub(super) enum Due {
+    Nothing,
+    Ask,
+}
+
+impl Keepalive {
+    pub(super) const fn new(times: KeepaliveTimes, side: Side, now: Instant) -> Self {
+        Self {
+            times,
+            side,
+            heard: now,
+            asked: None,
+            misses: 0,
+            open: VecDeque::new(),
+            probe_until: None,
+            unsolicited: 0,
+            paused: false,
+        }
+    }
+
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = now;
+        self.asked = None;
+        self.misses = 0;
+        self.probe_until = None;
+    }
+
+    pub(super) fn asked(&mut self, now: Instant, nonce: [u8; 16]) {
+        self.asked = Some(now);
+        self.open.push_back(nonce);
+    }
+
+    pub(super) fn probe(&mut self, now: Instant) {
+        self.probe_until.get_or_insert(now + self.times.probe);
+    }
+
+    pub(super) fn echo(&mut self, nonce: &[u8; 16]) -> Result<(), Fault> {
+        match self.open.pop_front() {
+            Some(expected) if expected == *nonce => Ok(()),
+            Some(_) => Err(Fault::BadEcho),
+            None => {
+                self.unsolicited += 1;
+                if self.unsolicited > MAX_UNSOLICITED { Err(Fault::BadEcho) } else { Ok(()) }
+            }
+        }
+    }
+
+    pub(super) fn set_paused(&mut self, now: Instant, paused: bool) {
+        if self.paused && !paused {
+            self.forgive(now);
+        }
+        self.paused = paused;
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        if self.paused {
+            return None;
+        }
+        let regular = match (self.side, self.asked) {
+            (Side::Client, _) => self.heard + self.times.client_silence,
+            (Side::Server, None) => self.heard + self.times.idle,
+            (Side::Server, Some(asked)) => asked + self.times.answer,
+        };
+        Some(self.probe_until.map_or(regular, |probe| probe.min(regular)))
+    }
+
+    pub(super) fn timeout(&mut self, now: Instant) -> Result<Due, Fault> {
+        let Some(due) = self.wake_at().filter(|due| *due <= now) else { return Ok(Due::Nothing) };
+        if now.since(due) > LATE && (self.asked.is_some() || self.side == Side::Client || self.probe_until.is_some()) {
+            self.forgive(now);
+            return Ok(Due::Nothing);
+        }
+        if self.probe_until.is_some_and(|probe| probe <= now) || self.open.len() >= MAX_OPEN {
+            return Err(Fault::Silence);
+        }
+        match (self.side, self.asked) {
+            (Side::Client, _) => Err(Fault::Silence),
+            (Side::Server, None) => Ok(Due::Ask),
+            (Side::Server, Some(_)) => {
+                self.misses += 1;
+                if self.misses >= self.times.misses { Err(Fault::Silence) } else { Ok(Due::Ask) }
+            }
+        }
+    }
+
+    /// Starts all waiting anew: this side was the one that was away.
+    fn forgive(&mut self, now: Instant) {
+        self.heard = now;
+        self.asked = self.asked.map(|_| now);
+        self.probe_until = self.probe_until.map(|_| now + self.times.probe);
+    }
+}

@@ -1,0 +1,515 @@
+//! One authenticated, encrypted link over a reliable byte stream (I-20 … I-28).
+//!
+//! SIGMA-I in four messages: CONNECT, CONNECT+ACK, ACK with the challenge string, OK with the string reversed (or KO); then
+//! sealed records with keepalive, rekeying and close codes. [The manual](crate::manual::protocol) has every byte.
+//!
+//! A [`Link`] owns no stream and no clock: bytes go in through [`Link::step`], bytes come out of [`Link::take_output`].
+//!
+//! ```
+//! use std::sync::Arc;
+//! use interbot::crypto::Pure;
+//! use interbot::link::{Binding, Expect, Kind, Link, Setup, Step, Strings, Times};
+//! use interbot::{CommunityId, Identity, Instant};
+//!
+//! let community = CommunityId::from_name("example");
+//! let setup = |seed| Setup::new(Arc::new(Pure), &Identity::from_seed([seed; 32]), community, true, Default::default());
+//! let (ann, bob) = (Arc::new(setup(1)?), Arc::new(setup(2)?));
+//! let now = Instant::ZERO;
+//! let mut strings = Strings::default();
+//! let mut client = Link::dial(
+//!     ann, now, [3; 32], Binding::None, Kind::Member, Expect::Key(bob.id()), &mut strings, Times::default());
+//! let mut server = Link::accept(bob, now, [4; 32], Binding::None, Times::default());
+//! for _ in 0..2 {
+//!     let bytes = client.take_output();
+//!     let mut input = &bytes[..];
+//!     loop {
+//!         match server.step(now, &mut input) {
+//!             Step::NeedMore => break,
+//!             Step::Hello => server.answer()?,
+//!             Step::Proved => server.admit(now),
+//!             other => panic!("{other:?}"),
+//!         }
+//!     }
+//!     let bytes = server.take_output();
+//!     client.step(now, &mut &bytes[..]);
+//! }
+//! assert!(client.is_open() && server.is_open());
+//! assert_eq!(client.peer().map(|p| p.transcript()), server.peer().map(|p| p.transcript()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod code;
+mod handshake;
+mod keepalive;
+mod keys;
+mod message;
+mod records;
+mod strings;
+#[cfg(test)]
+mod tests;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::fmt;
+use core::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use zeroize::Zeroizing;
+
+pub use code::{CloseReason, Code, Fault};
+pub use handshake::{Authenticated, CredentialsTooLong, Expect, Setup, Side};
+use handshake::{Hello, Proved, Records, WaitAccept, WaitAck, WaitChallenge, WaitOk, clear_ko, draw_string};
+pub use keepalive::KeepaliveTimes;
+use keepalive::{Due, Keepalive};
+pub use keys::Binding;
+use message::Inner;
+pub use message::{Capabilities, Facts, Kind, MAX_CREDENTIALS, MAX_STRING, VERSION};
+pub use records::{KEY_LIFETIME, RECORDS_PER_KEY};
+pub use strings::Strings;
+
+use crate::crypto::Random;
+use crate::identity::BotId;
+use crate::time::Instant;
+use crate::wire::{FrameKind, FrameReader, MAX_PLAINTEXT};
+
+/// Most bytes of a message: a record's plaintext less the byte that says what it is.
+pub const MAX_MESSAGE: usize = MAX_PLAINTEXT - 1;
+
+/// Longest time that a peer's retry-after is obeyed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+fn retry_after(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds)).min(MAX_RETRY_AFTER)
+}
+
+/// How long a link waits for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// From the stream's opening to a whole CONNECT, at the server: 5 s.
+    pub connect: Duration,
+    /// From the stream's opening to an open link, at both ends; never extended by bytes received: 15 s.
+    pub handshake: Duration,
+    /// On an open link.
+    pub keepalive: KeepaliveTimes,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            handshake: Duration::from_secs(15),
+            keepalive: KeepaliveTimes::default(),
+        }
+    }
+}
+
+/// What a link wants after it took some input.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a link that waits for a verdict, or is closed, takes no more input"]
+pub enum Step {
+    /// All input was taken.
+    NeedMore,
+    /// Server: a bot that knows the community knocks. Call [`Link::answer`], which costs a signature, or [`Link::refuse`].
+    Hello,
+    /// Server: the peer proved its key and sent its string. Call [`Link::admit`] or [`Link::refuse`].
+    Proved,
+    /// The link is open, and [`Link::peer`] is known for good.
+    Open,
+    /// A message arrived.
+    Message(Bytes),
+    /// The link is closed; said once. Send what output there is, then close the stream.
+    Closed(CloseReason),
+}
+
+enum State {
+    WaitAccept(Box<WaitAccept>),
+    WaitOk(Box<WaitOk>),
+    WaitConnect(Binding),
+    Hello(Box<Hello>),
+    WaitAck(Box<WaitAck>),
+    WaitChallenge(Box<WaitChallenge>),
+    Proved(Box<Proved>),
+    Open(Box<Open>),
+    Closed,
+}
+
+struct Open {
+    authenticated: Authenticated,
+    records: Records,
+    keepalive: Keepalive,
+}
+
+/// One end of a link.
+pub struct Link {
+    setup: Arc<Setup>,
+    times: Times,
+    opened_at: Instant,
+    random: Random,
+    reader: FrameReader,
+    out: BytesMut,
+    state: State,
+}
+
+impl Link {
+    /// Starts the client's end on a stream that just opened; CONNECT is in the output.
+    ///
+    /// `seed` is secret and used for one link only. `strings` remembers this bot's own challenge strings.
+    #[expect(clippy::too_many_arguments, reason = "each is a fact of its own, and there is one caller in a program")]
+    #[must_use]
+    pub fn dial(
+        setup: Arc<Setup>,
+        now: Instant,
+        seed: [u8; 32],
+        binding: Binding,
+        kind: Kind,
+        expect: Expect,
+        strings: &mut Strings,
+        times: Times,
+    ) -> Self {
+        let mut link = Self::new(setup, now, seed, times);
+        let string = loop {
+            let string = draw_string(&mut link.random);
+            if strings.take(link.setup.id().as_bytes(), &string) {
+                break string;
+            }
+        };
+        let wait = WaitAccept::start(&link.setup, &binding, kind, expect, string, &mut link.random, &mut link.out);
+        link.state = State::WaitAccept(Box::new(wait));
+        link
+    }
+
+    /// Starts the server's end on a stream that just opened.
+    #[must_use]
+    pub fn accept(setup: Arc<Setup>, now: Instant, seed: [u8; 32], binding: Binding, times: Times) -> Self {
+        let mut link = Self::new(setup, now, seed, times);
+        link.state = State::WaitConnect(binding);
+        link
+    }
+
+    fn new(setup: Arc<Setup>, now: Instant, seed: [u8; 32], times: Times) -> Self {
+        let seed = Zeroizing::new(seed);
+        Self {
+            setup,
+            times,
+            opened_at: now,
+            random: Random::from_seed(&seed),
+            reader: FrameReader::default(),
+            out: BytesMut::new(),
+            state: State::Closed,
+        }
+    }
+
+    /// Takes input until something is to be told; call again with what is left of it.
+    pub fn step(&mut self, now: Instant, input: &mut &[u8]) -> Step {
+        match self.try_step(now, input) {
+            Ok(step) => step,
+            Err(reason) => {
+                self.state = State::Closed;
+                Step::Closed(reason)
+            }
+        }
+    }
+
+    fn try_step(&mut self, now: Instant, input: &mut &[u8]) -> Result<Step, CloseReason> {
+        loop {
+            match &self.state {
+                State::Hello(_) => return Ok(Step::Hello),
+                State::Proved(_) => return Ok(Step::Proved),
+                State::Closed => {
+                    *input = &[];
+                    return Ok(Step::NeedMore);
+                }
+                _ => {}
+            }
+            let state = &self.state;
+            let frame = self.reader.next(input, |kind| state.accepts(kind)).map_err(|_| Fault::BadFrame)?;
+            let Some(frame) = frame else { return Ok(Step::NeedMore) };
+            if let State::Open(open) = &mut self.state {
+                let message = open.take_record(now, frame.header, frame.body, &mut self.out)?;
+                if let Some(message) = message {
+                    return Ok(Step::Message(message));
+                }
+                continue;
+            }
+            let setup = &*self.setup;
+            let (header, body) = (frame.header, &mut frame.body[..]);
+            // A step that fails leaves the link closed: its state was consumed.
+            match core::mem::replace(&mut self.state, State::Closed) {
+                State::WaitAccept(_) if frame.kind == FrameKind::ClearKo => {
+                    return Err(CloseReason::ClearKo(Code::from_wire(*body.first().ok_or(Fault::BadFrame)?)));
+                }
+                State::WaitAccept(wait) => {
+                    self.state = State::WaitOk(Box::new(wait.accept(setup, now, &header, body, &mut self.out)?));
+                }
+                State::WaitOk(wait) => {
+                    let (authenticated, records) = wait.verdict(&header, body)?;
+                    self.open(now, authenticated, records);
+                    return Ok(Step::Open);
+                }
+                State::WaitConnect(binding) => match Hello::read(setup, &binding, body)? {
+                    Ok(hello) => self.state = State::Hello(Box::new(hello)),
+                    Err(code) => {
+                        clear_ko(code, 0, &mut self.out);
+                        return Err(CloseReason::Here(code));
+                    }
+                },
+                State::WaitAck(wait) => {
+                    self.state = State::WaitChallenge(Box::new(wait.ack(setup, now, &header, body)?));
+                }
+                State::WaitChallenge(wait) => {
+                    self.state = State::Proved(Box::new(wait.challenge(&header, body)?));
+                }
+                State::Hello(_) | State::Proved(_) | State::Open(_) | State::Closed => {
+                    return Err(Fault::BadFrame.into());
+                }
+            }
+        }
+    }
+
+    /// Server, after [`Step::Hello`]: sends CONNECT+ACK.
+    ///
+    /// # Errors
+    /// [`Fault::LowOrder`], and the link is closed.
+    pub fn answer(&mut self) -> Result<(), Fault> {
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Hello(hello) => {
+                let wait = hello.answer(&self.setup, &mut self.random, &mut self.out)?;
+                self.state = State::WaitAck(Box::new(wait));
+            }
+            other => self.state = other,
+        }
+        Ok(())
+    }
+
+    /// Server, after [`Step::Proved`]: sends OK, and the link is open.
+    pub fn admit(&mut self, now: Instant) {
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Proved(proved) => {
+                let (authenticated, records) = proved.admit(now, &mut self.out);
+                self.open(now, authenticated, records);
+            }
+            other => self.state = other,
+        }
+    }
+
+    /// Server, after [`Step::Hello`] or [`Step::Proved`]: refuses, in clear or sealed, and the link is closed.
+    pub fn refuse(&mut self, now: Instant, code: Code, retry_after: Duration) {
+        let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Hello(_) => clear_ko(code, seconds, &mut self.out),
+            State::Proved(proved) => proved.refuse(now, code, seconds, &mut self.out),
+            other => self.state = other,
+        }
+    }
+
+    /// Closes the link from this side; an open one tells the peer why.
+    pub fn close(&mut self, now: Instant, code: Code, retry_after: Duration) {
+        if let State::Open(open) = &mut self.state {
+            let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
+            open.records.sealer.seal(now, &mut self.out, Inner::Close(code, seconds));
+        }
+        self.state = State::Closed;
+    }
+
+    /// Closes the link without a word.
+    pub fn drop_silently(&mut self) {
+        self.state = State::Closed;
+    }
+
+    /// Seals a message into the output; false, and nothing happens, when the link is not open or the message is too long.
+    #[must_use = "a message that was not taken is lost"]
+    pub fn send(&mut self, now: Instant, message: &[u8]) -> bool {
+        match &mut self.state {
+            State::Open(open) if message.len() <= MAX_MESSAGE => {
+                open.records.sealer.seal_message(now, &mut self.out, message);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Asks an open link for a sign of life; without one it closes after [`KeepaliveTimes::probe`].
+    pub fn probe(&mut self, now: Instant) {
+        if let State::Open(open) = &mut self.state {
+            open.keepalive.probe(now);
+            open.ask(now, &mut self.random, &mut self.out);
+        }
+    }
+
+    /// Tells that the host stopped or resumed reading: while it does not read, silence proves nothing.
+    pub fn set_paused(&mut self, now: Instant, paused: bool) {
+        if let State::Open(open) = &mut self.state {
+            open.keepalive.set_paused(now, paused);
+        }
+    }
+
+    /// Acts on the time; the reason, said once, when the link is closed by it.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<CloseReason> {
+        if self.wake_at().is_none_or(|due| now < due) {
+            return None;
+        }
+        let fault = match &mut self.state {
+            State::Open(open) => match open.keepalive.timeout(now) {
+                Ok(Due::Nothing) => return None,
+                Ok(Due::Ask) => {
+                    open.ask(now, &mut self.random, &mut self.out);
+                    return None;
+                }
+                Err(fault) => fault,
+            },
+            _ => Fault::HandshakeTimeout,
+        };
+        self.state = State::Closed;
+        Some(fault.into())
+    }
+
+    /// Takes the sealed bytes that are to be written to the stream; empty when there are none.
+    ///
+    /// The buffer is used again once the returned handle is dropped.
+    #[must_use = "bytes that are not written break the link"]
+    pub fn take_output(&mut self) -> Bytes {
+        self.out.split().freeze()
+    }
+
+    /// Bytes of output that wait to be taken.
+    #[must_use]
+    pub fn output_len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// When [`Link::handle_timeout`] must be called at the latest.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Instant> {
+        match &self.state {
+            State::Closed => None,
+            State::Open(open) => open.keepalive.wake_at(),
+            State::WaitConnect(_) => Some(self.opened_at + self.times.connect),
+            _ => Some(self.opened_at + self.times.handshake),
+        }
+    }
+
+    /// The peer, once it proved its key: after [`Step::Proved`] or [`Step::Open`].
+    #[must_use]
+    pub fn peer(&self) -> Option<&Authenticated> {
+        match &self.state {
+            State::Proved(proved) => Some(&proved.authenticated),
+            State::Open(open) => Some(&open.authenticated),
+            _ => None,
+        }
+    }
+
+    /// The peer as far as its key is known to this side, also on a link that is not open yet.
+    #[must_use]
+    pub fn claimed_peer(&self) -> Option<BotId> {
+        match &self.state {
+            State::WaitOk(wait) => Some(wait.peer()),
+            _ => self.peer().map(Authenticated::peer),
+        }
+    }
+
+    /// Whether the peer's string, at [`Step::Proved`], is new among `strings`; remembers it.
+    #[must_use]
+    pub fn take_string(&self, key: &[u8; 32], strings: &mut Strings) -> bool {
+        match &self.state {
+            State::Proved(proved) => strings.take(key, &proved.reversed),
+            _ => true,
+        }
+    }
+
+    /// Whether messages can be sent.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// Whether the link is closed.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Whether the server's end still waits for CONNECT.
+    #[must_use]
+    pub const fn waits_for_connect(&self) -> bool {
+        matches!(self.state, State::WaitConnect(_))
+    }
+
+    fn open(&mut self, now: Instant, authenticated: Authenticated, records: Records) {
+        let mobile = [authenticated.facts(), self.setup.facts()]
+            .iter()
+            .any(|facts| facts.capabilities.has(Capabilities::MOBILE));
+        let times = if mobile { self.times.keepalive.mobile() } else { self.times.keepalive };
+        let keepalive = Keepalive::new(times, authenticated.side(), now);
+        self.state = State::Open(Box::new(Open { authenticated, records, keepalive }));
+    }
+}
+
+impl State {
+    const fn accepts(&self, kind: FrameKind) -> bool {
+        match self {
+            Self::WaitAccept(_) => matches!(kind, FrameKind::ConnectAck | FrameKind::ClearKo),
+            Self::WaitConnect(_) => matches!(kind, FrameKind::Connect),
+            Self::WaitAck(_) => matches!(kind, FrameKind::Ack),
+            Self::WaitOk(_) | Self::WaitChallenge(_) | Self::Open(_) => matches!(kind, FrameKind::Record),
+            Self::Hello(_) | Self::Proved(_) | Self::Closed => false,
+        }
+    }
+}
+
+impl Open {
+    /// Opens a record and acts on it; a message is returned, sharing the reader's memory.
+    fn take_record(
+        &mut self,
+        now: Instant,
+        header: [u8; 5],
+        body: &mut BytesMut,
+        out: &mut BytesMut,
+    ) -> Result<Option<Bytes>, CloseReason> {
+        let text = self.records.opener.open(&header, &mut body[..])?;
+        let parsed = Inner::decode(text)?;
+        self.keepalive.heard(now);
+        match parsed {
+            Inner::Message(message) => {
+                let len = message.len();
+                body.truncate(1 + len);
+                body.advance(1);
+                return Ok(Some(body.split().freeze()));
+            }
+            Inner::Ping(nonce) => {
+                let nonce = *nonce;
+                self.records.sealer.seal(now, out, Inner::Echo(&nonce));
+            }
+            Inner::Echo(nonce) => self.keepalive.echo(nonce)?,
+            Inner::Rekey => self.records.opener.ratchet(),
+            Inner::Close(code, after) => {
+                return Err(CloseReason::Peer { code, retry_after: retry_after(after) });
+            }
+            Inner::Challenge(_) | Inner::Ok(_) | Inner::Ko(..) => return Err(Fault::BadFrame.into()),
+        }
+        Ok(None)
+    }
+
+    fn ask(&mut self, now: Instant, random: &mut Random, out: &mut BytesMut) {
+        let mut nonce = [0; 16];
+        random.fill(&mut nonce);
+        self.keepalive.asked(now, nonce);
+        self.records.sealer.seal(now, out, Inner::Ping(&nonce));
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::WaitAccept(_) => "WaitAccept",
+            State::WaitOk(_) => "WaitOk",
+            State::WaitConnect(_) => "WaitConnect",
+            State::Hello(_) => "Hello",
+            State::WaitAck(_) => "WaitAck",
+            State::WaitChallenge(_) => "WaitChallenge",
+            State::Proved(_) => "Proved",
+            State::Open(_) => "Open",
+            State::Closed => "Closed",
+        };
+        f.debug_struct("Link").field("state", &state).field("peer", &self.peer()).finish_non_exhaustive()
+    }
+}
