@@ -7,7 +7,12 @@ extern crate alloc;
 pub mod budget;
 pub mod crypto;
 mod identity;
+#[cfg(feature = "sim")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sim")))]
+pub mod lab;
 pub mod link;
+pub mod node;
+pub mod overlay;
 mod time;
 pub mod window;
 pub mod wire;

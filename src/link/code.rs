@@ -149,8 +149,13 @@ pub enum CloseReason {
         retry_after: Duration,
     },
     /// A refusal in clear, which anybody on the path can forge: a hint to wait, nothing else.
-    #[error("refused in clear: {0}")]
-    ClearKo(Code),
+    #[error("refused in clear: {code}")]
+    ClearKo {
+        /// What it said.
+        code: Code,
+        /// How long it asks to be left alone; capped at a minute.
+        retry_after: Duration,
+    },
     /// The peer broke a rule.
     #[error("the peer's fault: {0}")]
     Fault(Fault),

@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use subtle::ConstantTimeEq;
@@ -340,10 +341,6 @@ pub(super) struct WaitOk {
 }
 
 impl WaitOk {
-    pub(super) const fn peer(&self) -> BotId {
-        self.authenticated.peer
-    }
-
     /// Seals a first record of any content, as a hostile client would.
     #[cfg(test)]
     pub(super) fn reseal_first(&mut self, now: Instant, out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
@@ -427,6 +424,18 @@ pub(super) fn clear_ko(code: Code, retry_after: u32, out: &mut BytesMut) {
     put_header(out, FrameKind::ClearKo, 5);
     out.put_u8(code.to_wire());
     out.put_u32(retry_after);
+}
+
+/// Reads a refusal in clear. Before keys exist only two codes make sense; any other is no KO.
+pub(super) fn read_clear_ko(body: &[u8]) -> Result<(Code, Duration), Fault> {
+    let &[code, ref after @ ..] = body else { return Err(Fault::BadFrame) };
+    let seconds = u32::from_be_bytes(after.try_into().map_err(|_| Fault::BadFrame)?);
+    match Code::from_wire(code) {
+        code @ (Code::Full | Code::Version) => {
+            Ok((code, Duration::from_secs(u64::from(seconds)).min(super::MAX_CLEAR_RETRY_AFTER)))
+        }
+        _ => Err(Fault::BadFrame),
+    }
 }
 
 /// Server, after CONNECT+ACK.

@@ -10,7 +10,7 @@ use crate::time::Instant;
 /// When a quiet link is asked for a sign of life, and when it is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepaliveTimes {
-    /// Quiet time after which the server asks: 10 s.
+    /// Quiet time, in either direction, after which the server asks: 10 s.
     pub idle: Duration,
     /// How long an answer may take: 5 s.
     pub answer: Duration,
@@ -53,6 +53,8 @@ pub(super) struct Keepalive {
     times: KeepaliveTimes,
     side: Side,
     heard: Instant,
+    /// When this side last sealed something: a client that only sends must hear something too.
+    sent: Instant,
     asked: Option<Instant>,
     misses: u8,
     open: VecDeque<[u8; 16]>,
@@ -74,6 +76,7 @@ impl Keepalive {
             times,
             side,
             heard: now,
+            sent: now,
             asked: None,
             misses: 0,
             open: VecDeque::new(),
@@ -88,6 +91,10 @@ impl Keepalive {
         self.asked = None;
         self.misses = 0;
         self.probe_until = None;
+    }
+
+    pub(super) const fn sent(&mut self, now: Instant) {
+        self.sent = now;
     }
 
     pub(super) fn asked(&mut self, now: Instant, nonce: [u8; 16]) {
@@ -123,7 +130,7 @@ impl Keepalive {
         }
         let regular = match (self.side, self.asked) {
             (Side::Client, _) => self.heard + self.times.client_silence,
-            (Side::Server, None) => self.heard + self.times.idle,
+            (Side::Server, None) => self.heard.min(self.sent) + self.times.idle,
             (Side::Server, Some(asked)) => asked + self.times.answer,
         };
         Some(self.probe_until.map_or(regular, |probe| probe.min(regular)))
@@ -151,6 +158,7 @@ impl Keepalive {
     /// Starts all waiting anew: this side was the one that was away.
     fn forgive(&mut self, now: Instant) {
         self.heard = now;
+        self.sent = now;
         self.asked = self.asked.map(|_| now);
         self.probe_until = self.probe_until.map(|_| now + self.times.probe);
     }

@@ -58,7 +58,9 @@ use zeroize::Zeroizing;
 
 pub use code::{CloseReason, Code, Fault};
 pub use handshake::{Authenticated, CredentialsTooLong, Expect, Setup, Side};
-use handshake::{Hello, Proved, Records, WaitAccept, WaitAck, WaitChallenge, WaitOk, clear_ko, draw_string};
+use handshake::{
+    Hello, Proved, Records, WaitAccept, WaitAck, WaitChallenge, WaitOk, clear_ko, draw_string, read_clear_ko,
+};
 pub use keepalive::KeepaliveTimes;
 use keepalive::{Due, Keepalive};
 pub use keys::Binding;
@@ -68,7 +70,6 @@ pub use records::{KEY_LIFETIME, RECORDS_PER_KEY};
 pub use strings::Strings;
 
 use crate::crypto::Random;
-use crate::identity::BotId;
 use crate::time::Instant;
 use crate::wire::{FrameKind, FrameReader, MAX_PLAINTEXT};
 
@@ -77,6 +78,9 @@ pub const MAX_MESSAGE: usize = MAX_PLAINTEXT - 1;
 
 /// Longest time that a peer's retry-after is obeyed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// The same for one in clear, which anybody on the path can forge.
+const MAX_CLEAR_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 fn retry_after(seconds: u32) -> Duration {
     Duration::from_secs(u64::from(seconds)).min(MAX_RETRY_AFTER)
@@ -236,7 +240,8 @@ impl Link {
             // A step that fails leaves the link closed: its state was consumed.
             match core::mem::replace(&mut self.state, State::Closed) {
                 State::WaitAccept(_) if frame.kind == FrameKind::ClearKo => {
-                    return Err(CloseReason::ClearKo(Code::from_wire(*body.first().ok_or(Fault::BadFrame)?)));
+                    let (code, after) = read_clear_ko(body)?;
+                    return Err(CloseReason::ClearKo { code, retry_after: after });
                 }
                 State::WaitAccept(wait) => {
                     self.state = State::WaitOk(Box::new(wait.accept(setup, now, &header, body, &mut self.out)?));
@@ -322,6 +327,7 @@ impl Link {
         match &mut self.state {
             State::Open(open) if message.len() <= MAX_MESSAGE => {
                 open.records.sealer.seal_message(now, &mut self.out, message);
+                open.keepalive.sent(now);
                 true
             }
             _ => false,
@@ -398,15 +404,6 @@ impl Link {
         }
     }
 
-    /// The peer as far as its key is known to this side, also on a link that is not open yet.
-    #[must_use]
-    pub fn claimed_peer(&self) -> Option<BotId> {
-        match &self.state {
-            State::WaitOk(wait) => Some(wait.peer()),
-            _ => self.peer().map(Authenticated::peer),
-        }
-    }
-
     /// Whether the peer's string, at [`Step::Proved`], is new among `strings`; remembers it.
     #[must_use]
     pub fn take_string(&self, key: &[u8; 32], strings: &mut Strings) -> bool {
@@ -478,6 +475,7 @@ impl Open {
             Inner::Ping(nonce) => {
                 let nonce = *nonce;
                 self.records.sealer.seal(now, out, Inner::Echo(&nonce));
+                self.keepalive.sent(now);
             }
             Inner::Echo(nonce) => self.keepalive.echo(nonce)?,
             Inner::Rekey => self.records.opener.ratchet(),
@@ -493,6 +491,7 @@ impl Open {
         let mut nonce = [0; 16];
         random.fill(&mut nonce);
         self.keepalive.asked(now, nonce);
+        self.keepalive.sent(now);
         self.records.sealer.seal(now, out, Inner::Ping(&nonce));
     }
 }

@@ -317,7 +317,10 @@ fn unknown_versions_and_suites_end_the_link() {
 fn a_clear_ko_is_a_hint_and_only_before_keys() {
     let ko = [0, 0, 0, 6, 4, 2, 0, 0, 0, 9];
     let (mut client, _) = ends();
-    assert_eq!(feed(&mut client, T0, &ko), [Step::Closed(CloseReason::ClearKo(Code::Full))]);
+    assert_eq!(
+        feed(&mut client, T0, &ko),
+        [Step::Closed(CloseReason::ClearKo { code: Code::Full, retry_after: Duration::from_secs(9) })]
+    );
     let (mut client, mut server) = ends();
     let one = client.take_output();
     feed(&mut server, T0, &one);
@@ -417,6 +420,21 @@ fn i28_the_server_asks_a_quiet_link_and_the_client_echoes() {
     assert_eq!(settle(&mut client, &mut server, quiet), ([].into(), [].into()));
     assert_eq!(server.wake_at(), Some(Instant::from_millis(20_000)));
     assert_eq!(client.wake_at(), Some(Instant::from_millis(45_000)));
+}
+
+#[test]
+fn i28_a_client_that_only_sends_hears_from_its_server() {
+    let (mut client, mut server) = open_pair();
+    for second in 1..=60 {
+        let now = Instant::from_millis(second * 1000);
+        assert!(client.send(now, b"on and on"));
+        assert_eq!((server.handle_timeout(now), client.handle_timeout(now)), (None, None));
+        let bytes = server.take_output();
+        assert_eq!(!bytes.is_empty(), second % 10 == 0, "second {second}");
+        feed(&mut client, now, &bytes);
+        let bytes = client.take_output();
+        assert!(feed(&mut server, now, &bytes).iter().all(|step| matches!(step, Step::Message(_))));
+    }
 }
 
 #[test]

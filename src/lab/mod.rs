@@ -1,0 +1,23 @@
+//! A laboratory: whole nodes in virtual time, with links that are slow, cut, or stop being read, and bots that crash.
+//!
+//! Everything is drawn from one seed, so a run repeats byte for byte; [`Network::transcript`] proves it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use interbot::lab::Network;
+//!
+//! let mut net = Network::new(1);
+//! let bots = net.add_members("example", 3);
+//! net.dial(bots[1], bots[0]);
+//! net.dial(bots[2], bots[0]);
+//! net.run_for(Duration::from_secs(1));
+//! net.publish(bots[1], b"hello").expect("nothing is busy");
+//! net.run_for(Duration::from_secs(1));
+//! assert_eq!(net.posts(bots[2]).len(), 1);
+//! assert_eq!(&net.posts(bots[2])[0].body()[..], b"hello");
+//! ```
+
+mod network;
+mod pipe;
+
+pub use network::{BotRef, Network};

@@ -1,0 +1,107 @@
+//! What the host decides: the community, the members, and every limit.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::budget::Rate;
+use crate::crypto::{Crypto, Pure};
+use crate::identity::{BotId, CommunityId};
+use crate::link::{Capabilities, Times};
+
+/// What a node is made from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The community.
+    pub community: CommunityId,
+    /// Everybody who is let in; this bot's own id may be among them.
+    pub members: Vec<BotId>,
+    /// The crypto provider.
+    pub crypto: Arc<dyn Crypto>,
+    /// Whether this machine has AES instructions; it then prefers AES-256-GCM.
+    pub aes: bool,
+    /// What this bot says it can do.
+    pub capabilities: Capabilities,
+    /// Bounds on time and memory.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// A server member with the pure provider, no AES instructions, and the default limits.
+    #[must_use]
+    pub fn new(community: CommunityId, members: Vec<BotId>) -> Self {
+        Self {
+            community,
+            members,
+            crypto: Arc::new(Pure),
+            aes: false,
+            capabilities: Capabilities::NONE,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Everything that a stranger or a peer could make grow, and how far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Streams that were accepted and are not links yet: 256. The oldest that has sent no CONNECT makes room; when there is
+    /// none, the newcomer is closed. Each holds at most one handshake frame, 2 KiB.
+    pub half_open: usize,
+    /// Open links that others dialled, the children: 32. The next one is told `full`.
+    pub children: usize,
+    /// Peers that this bot wants to be linked to: 64.
+    pub dials: usize,
+    /// Handshakes answered as server, each an exchange and a signature: 200 a second, burst 400; above it `full`.
+    pub handshakes: Rate,
+    /// How long links wait for what.
+    pub times: Times,
+    /// How long the host may take to open a stream: 30 s.
+    pub dial: Duration,
+    /// Wait after a failed link: 1 s, doubling to [`Limits::retry_max`], each ± 50 %.
+    pub retry_min: Duration,
+    /// Longest wait after failed links: 10 min.
+    pub retry_max: Duration,
+    /// How long a link must have been open for the wait to start at its shortest again: 60 s.
+    pub retry_forget: Duration,
+    /// Sealed bytes handed to the host and not reported as written, above which nothing more is sealed: 64 KiB.
+    pub window_bytes: usize,
+    /// Messages waiting for the window, above which other links are not read: 64 KiB.
+    pub queue_high_bytes: usize,
+    /// Messages waiting, below which they are read again: 16 KiB.
+    pub queue_low_bytes: usize,
+    /// Messages waiting, above which the link is closed at once: 1 MiB.
+    pub queue_max_bytes: usize,
+    /// How long a link may keep others from being read before it is closed: 10 s. The slowest reader that is kept takes
+    /// about 5 kB a second.
+    pub stall: Duration,
+    /// Posts taken from one link: 5,000 a second, burst 10,000, some 15 % of a core; above it the link is not read.
+    pub posts: Rate,
+    /// Own posts that wait for their counter to be durable: 1,024; above it publishing is refused.
+    pub unpersisted_posts: usize,
+    /// Outputs that wait to be polled, above which the host's input is refused: 65,536.
+    pub outbox: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            half_open: 256,
+            children: 32,
+            dials: 64,
+            handshakes: Rate { per_second: 200, burst: 400 },
+            times: Times::default(),
+            dial: Duration::from_secs(30),
+            retry_min: Duration::from_secs(1),
+            retry_max: Duration::from_secs(600),
+            retry_forget: Duration::from_secs(60),
+            window_bytes: 64 * 1024,
+            queue_high_bytes: 64 * 1024,
+            queue_low_bytes: 16 * 1024,
+            queue_max_bytes: 1024 * 1024,
+            stall: Duration::from_secs(10),
+            posts: Rate { per_second: 5_000, burst: 10_000 },
+            unpersisted_posts: 1024,
+            outbox: 65_536,
+        }
+    }
+}

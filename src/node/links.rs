@@ -1,0 +1,236 @@
+//! The links of a node: one entry each, with all that belongs to it.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use core::fmt;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::config::Limits;
+use crate::budget::Budget;
+use crate::crypto::Random;
+use crate::identity::BotId;
+use crate::link::{CloseReason, Link, Side};
+use crate::time::Instant;
+
+/// One stream between two bots, for as long as it lasts; never used again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub(super) u64);
+
+impl LinkId {
+    /// Its number.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Debug for LinkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "link#{}", self.0)
+    }
+}
+
+/// Where a link stands.
+pub(super) enum Stage {
+    /// The host opens the stream.
+    Dialling { until: Instant },
+    /// Bytes flow.
+    Live(Link),
+}
+
+pub(super) struct Entry {
+    pub(super) stage: Stage,
+    /// Whom this bot dialled, if it did.
+    pub(super) dialled: Option<BotId>,
+    /// Who proved its key on it; stays known when the link is closed.
+    pub(super) proved: Option<BotId>,
+    pub(super) opened_at: Option<Instant>,
+    /// Bytes polled by the host and not reported as written.
+    pub(super) in_flight: usize,
+    /// Messages that wait for the window; shared with other links' queues.
+    pub(super) queue: VecDeque<Bytes>,
+    pub(super) queued_bytes: usize,
+    /// Since when the queue keeps others from being read.
+    pub(super) congested_since: Option<Instant>,
+    pub(super) posts: Budget,
+    /// Until when the link is not read because it sent too much.
+    pub(super) over_budget_until: Option<Instant>,
+    pub(super) paused: bool,
+    /// Whether a send of this link is in the outbox.
+    pub(super) send_waits: bool,
+}
+
+impl Entry {
+    pub(super) fn new(stage: Stage, dialled: Option<BotId>, limits: &Limits, now: Instant) -> Self {
+        Self {
+            stage,
+            dialled,
+            proved: None,
+            opened_at: None,
+            in_flight: 0,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            congested_since: None,
+            posts: Budget::new(limits.posts, now),
+            over_budget_until: None,
+            paused: false,
+            send_waits: false,
+        }
+    }
+
+    pub(super) fn link(&self) -> Option<&Link> {
+        match &self.stage {
+            Stage::Live(link) => Some(link),
+            Stage::Dialling { .. } => None,
+        }
+    }
+
+    pub(super) fn link_mut(&mut self) -> Option<&mut Link> {
+        match &mut self.stage {
+            Stage::Live(link) => Some(link),
+            Stage::Dialling { .. } => None,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.link().is_some_and(Link::is_open)
+    }
+
+    pub(super) fn peer(&self) -> Option<BotId> {
+        self.proved.or(self.dialled)
+    }
+
+    /// Whether this is an accepted stream that is no open link yet.
+    pub(super) fn is_half_open(&self) -> bool {
+        self.dialled.is_none() && !self.is_open()
+    }
+
+    pub(super) fn side(&self) -> Side {
+        if self.dialled.is_some() { Side::Client } else { Side::Server }
+    }
+
+    /// Sends now if the window allows, else queues; the message is copied only to be sealed.
+    pub(super) fn enqueue(&mut self, now: Instant, message: &Bytes, limits: &Limits) {
+        if !self.is_open() {
+            return;
+        }
+        self.queued_bytes += message.len();
+        self.queue.push_back(message.clone());
+        self.fill_window(now, limits);
+        if self.queued_bytes > limits.queue_high_bytes && self.congested_since.is_none() {
+            self.congested_since = Some(now);
+        }
+    }
+
+    /// Seals waiting messages while the window allows.
+    pub(super) fn fill_window(&mut self, now: Instant, limits: &Limits) {
+        let Stage::Live(link) = &mut self.stage else { return };
+        while self.in_flight + link.output_len() < limits.window_bytes {
+            let Some(message) = self.queue.pop_front() else { break };
+            self.queued_bytes -= message.len();
+            let taken = link.send(now, &message);
+            debug_assert!(taken, "only messages that fit are queued, on open links");
+        }
+        if self.queued_bytes < limits.queue_low_bytes {
+            self.congested_since = None;
+        }
+    }
+
+    /// Bytes that wait for the host or the peer, in any form.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.queued_bytes + self.link().map_or(0, Link::output_len)
+    }
+
+    pub(super) fn wake_at(&self, limits: &Limits) -> Option<Instant> {
+        let stage = match &self.stage {
+            Stage::Dialling { until } => Some(*until),
+            Stage::Live(link) => link.wake_at(),
+        };
+        let stall = self.congested_since.map(|since| since + limits.stall);
+        [stage, stall, self.over_budget_until].into_iter().flatten().min()
+    }
+}
+
+/// A peer that this bot wants to be linked to.
+pub(super) struct Wish {
+    pub(super) address: String,
+    pub(super) state: WishState,
+    pub(super) failures: u32,
+}
+
+pub(super) enum WishState {
+    /// Dial at this time.
+    Waiting(Instant),
+    /// This link is being dialled or open, in whichever direction.
+    Linked(LinkId),
+}
+
+impl Wish {
+    /// Sets the next dial after a link of this wish ended, and says when.
+    pub(super) fn retry(
+        &mut self,
+        now: Instant,
+        open_for: Option<Duration>,
+        reason: &CloseReason,
+        limits: &Limits,
+        random: &mut Random,
+    ) -> Instant {
+        if open_for.is_some_and(|open_for| open_for >= limits.retry_forget) {
+            self.failures = 0;
+        }
+        let doubled = limits.retry_min.saturating_mul(1 << self.failures.min(16)).min(limits.retry_max);
+        self.failures = self.failures.saturating_add(1);
+        // ± 50 %, so that many bots that lost one peer do not come back together.
+        let nanos = u64::try_from(doubled.as_nanos()).unwrap_or(u64::MAX);
+        let wait = Duration::from_nanos(nanos / 2 + random.below(nanos));
+        let asked = match reason {
+            CloseReason::Peer { retry_after, .. } | CloseReason::ClearKo { retry_after, .. } => *retry_after,
+            _ => Duration::ZERO,
+        };
+        let at = now + wait.max(asked);
+        self.state = WishState::Waiting(at);
+        at
+    }
+}
+
+/// All links and wishes.
+#[derive(Default)]
+pub(super) struct Links {
+    pub(super) entries: BTreeMap<LinkId, Entry>,
+    pub(super) wishes: BTreeMap<BotId, Wish>,
+    next: u64,
+}
+
+impl Links {
+    pub(super) fn insert(&mut self, entry: Entry) -> LinkId {
+        self.next += 1;
+        let id = LinkId(self.next);
+        self.entries.insert(id, entry);
+        id
+    }
+
+    pub(super) fn half_open(&self) -> usize {
+        self.entries.values().filter(|entry| entry.is_half_open()).count()
+    }
+
+    pub(super) fn children(&self) -> usize {
+        self.entries.values().filter(|entry| entry.dialled.is_none() && entry.is_open()).count()
+    }
+
+    /// The oldest accepted stream that has not sent its CONNECT.
+    pub(super) fn oldest_waiting(&self) -> Option<LinkId> {
+        let waits = |entry: &Entry| entry.link().is_some_and(Link::waits_for_connect);
+        self.entries.iter().find(|(_, entry)| waits(entry)).map(|(id, _)| *id)
+    }
+
+    /// Another link with this peer whose stream is up: an open one, or one that this bot is dialling.
+    pub(super) fn rival(&self, of: LinkId, peer: BotId) -> Option<(LinkId, Side)> {
+        let with = |entry: &Entry| match entry.dialled {
+            Some(dialled) => dialled == peer && entry.link().is_some(),
+            None => entry.is_open() && entry.peer() == Some(peer),
+        };
+        self.entries.iter().find(|(id, entry)| **id != of && with(entry)).map(|(id, entry)| (*id, entry.side()))
+    }
+}

@@ -1,0 +1,161 @@
+//! What the host is to do, in order.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+
+use bytes::Bytes;
+
+use super::links::LinkId;
+use super::restore::{PersistId, Record};
+use crate::crypto::Suite;
+use crate::identity::BotId;
+use crate::link::{CloseReason, Facts, Side};
+use crate::overlay::{Post, PostId};
+use crate::time::Instant;
+
+/// What [`Node::poll`](super::Node::poll) says.
+///
+/// Exhaustive on purpose: a new kind of output must break a host's build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an action that is not done breaks the node's promises"]
+pub enum Output {
+    /// Do this, then poll again.
+    Do(Action),
+    /// Nothing more now. Call [`Node::handle_timeout`](super::Node::handle_timeout) at this instant at the latest, or wait
+    /// for input alone when there is none.
+    Idle {
+        /// The next deadline.
+        wake_at: Option<Instant>,
+    },
+}
+
+/// An obligation of the host.
+///
+/// Exhaustive on purpose: a new obligation must break a host's build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an action that is not done breaks the node's promises"]
+pub enum Action {
+    /// Write these bytes to the link's stream, after those before, and report them with
+    /// [`Node::handle_written`](super::Node::handle_written).
+    Send {
+        /// The link.
+        link: LinkId,
+        /// Sealed bytes.
+        bytes: Bytes,
+    },
+    /// Write what was sent, then close the link's stream. The link's id is not used again.
+    CloseLink {
+        /// The link.
+        link: LinkId,
+    },
+    /// Open a stream to this address, then call [`Node::handle_dialled`](super::Node::handle_dialled), or
+    /// [`Node::handle_ended`](super::Node::handle_ended) when it cannot be opened.
+    Dial {
+        /// The link that the stream will carry.
+        link: LinkId,
+        /// Who is expected there.
+        peer: BotId,
+        /// As given to [`Node::dial`](super::Node::dial).
+        address: String,
+    },
+    /// Stop reading the link's stream, so that its sender is slowed down.
+    PauseReading {
+        /// The link.
+        link: LinkId,
+    },
+    /// Read the link's stream again.
+    ResumeReading {
+        /// The link.
+        link: LinkId,
+    },
+    /// Store the record in place of an older one with its key, then call
+    /// [`Node::persisted`](super::Node::persisted) once it is durable. Promises wait for it.
+    Persist {
+        /// Names this write.
+        id: PersistId,
+        /// What to store.
+        record: Record,
+    },
+    /// Tell the application.
+    Notify(Event),
+}
+
+/// What the application may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A link is open: the peer proved its key and is a member.
+    LinkUp {
+        /// The link.
+        link: LinkId,
+        /// Who is there.
+        peer: BotId,
+        /// Whether this bot dialled: then the peer is its parent, else its child.
+        side: Side,
+        /// The cipher.
+        suite: Suite,
+        /// Whether the link is tied to a TLS session below it.
+        bound: bool,
+        /// What the peer says about itself.
+        facts: Facts,
+    },
+    /// A link, open or not yet, is closed; exactly once for each.
+    Closed {
+        /// The link.
+        link: LinkId,
+        /// Who was there, as far as it was proved; on a dialled link who was expected.
+        peer: Option<BotId>,
+        /// Why.
+        reason: CloseReason,
+        /// When this bot dials again, if it does.
+        retry_at: Option<Instant>,
+    },
+    /// A new post of another member; each exactly once.
+    Post {
+        /// The post.
+        post: Post,
+        /// The link it came by.
+        link: LinkId,
+    },
+    /// An own post is durable and on its way.
+    Published {
+        /// Its name.
+        id: PostId,
+    },
+    /// Publishing was refused because links are busy, and is possible again.
+    Ready,
+}
+
+/// One place in the queue.
+pub(super) enum Item {
+    /// Whatever the link has sealed by the time this is polled.
+    Send(LinkId),
+    Do(Action),
+}
+
+/// The queue of outputs; sends of one link that follow each other become one.
+#[derive(Default)]
+pub(super) struct Outbox(VecDeque<Item>);
+
+impl Outbox {
+    pub(super) fn push(&mut self, action: Action) {
+        self.0.push_back(Item::Do(action));
+    }
+
+    pub(super) fn notify(&mut self, event: Event) {
+        self.push(Action::Notify(event));
+    }
+
+    /// Marks that a link has something to send.
+    pub(super) fn send(&mut self, link: LinkId) {
+        self.0.push_back(Item::Send(link));
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Item> {
+        self.0.pop_front()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

@@ -1,0 +1,158 @@
+//! What a node keeps across restarts: its post counter, always; the posts it saw, when it was stopped in order.
+
+use alloc::vec::Vec;
+
+use bytes::{BufMut, Bytes};
+
+use crate::identity::BotId;
+use crate::overlay::{Counter, SeenStream, SeenStreams, StreamId};
+use crate::window::SeenWindow;
+use crate::wire::{FixedReader, LayoutError};
+
+/// Names one write; they grow, and [`Node::persisted`](super::Node::persisted) confirms all up to the one it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PersistId(pub(super) u64);
+
+impl PersistId {
+    /// Its number, for a host that queues its writes.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+/// Something to store: the newest value of each key is what counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What it replaces: at most 64 bytes of lower-case letters, digits and `/`.
+    pub key: Bytes,
+    /// The value; opaque to the host.
+    pub value: Bytes,
+}
+
+/// Why a node cannot start from its records.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// A record's value cannot be read.
+    #[error(
+        "the record `{0}` is damaged: restore it from a copy, or start without records and be a new stream to others"
+    )]
+    Damaged(alloc::string::String),
+    /// The records were written by another bot.
+    #[error("these records belong to {0}, not to this bot: give each bot a place of its own")]
+    OtherBot(BotId),
+}
+
+const COUNTER: &[u8] = b"posts/counter";
+const SEEN: &[u8] = b"posts/seen";
+const FORMAT: u8 = 1;
+
+pub(super) fn counter_record(own: BotId, counter: Counter) -> Record {
+    let mut value = Vec::with_capacity(49);
+    value.put_u8(FORMAT);
+    value.put_slice(own.as_bytes());
+    value.put_u64(counter.stream.as_u64());
+    value.put_u64(counter.next);
+    Record { key: Bytes::from_static(COUNTER), value: value.into() }
+}
+
+pub(super) fn seen_record(own: BotId, seen: &SeenStreams) -> Record {
+    let mut value = Vec::new();
+    value.put_u8(FORMAT);
+    value.put_slice(own.as_bytes());
+    for stream in seen.iter() {
+        let (highest, taken) = stream.window.parts();
+        value.put_slice(stream.origin.as_bytes());
+        value.put_u64(stream.stream.as_u64());
+        value.put_u64(highest);
+        value.put_u64(taken);
+    }
+    Record { key: Bytes::from_static(SEEN), value: value.into() }
+}
+
+/// What a set of records says; records with keys of later versions are ignored.
+#[derive(Default)]
+pub(super) struct Restored {
+    pub(super) counter: Option<Counter>,
+    pub(super) seen: SeenStreams,
+}
+
+impl Restored {
+    pub(super) fn read(own: BotId, records: impl IntoIterator<Item = Record>) -> Result<Self, RestoreError> {
+        let mut restored = Self::default();
+        for record in records {
+            let damaged =
+                |LayoutError| RestoreError::Damaged(alloc::string::String::from_utf8_lossy(&record.key).into_owned());
+            let mut r = FixedReader::new(&record.value);
+            if record.key != COUNTER && record.key != SEEN {
+                continue;
+            }
+            let format = r.u8().map_err(damaged)?;
+            let owner = *r.array().map_err(damaged)?;
+            if format != FORMAT {
+                return Err(damaged(LayoutError));
+            }
+            if owner != *own.as_bytes() {
+                return Err(BotId::from_bytes(owner).map_or_else(|_| damaged(LayoutError), RestoreError::OtherBot));
+            }
+            if record.key == COUNTER {
+                restored.counter = Some(read_counter(r).map_err(damaged)?);
+            } else {
+                restored.seen = read_seen(r).map_err(damaged)?;
+            }
+        }
+        Ok(restored)
+    }
+}
+
+fn read_counter(mut r: FixedReader<'_>) -> Result<Counter, LayoutError> {
+    let (stream, next) = (StreamId::from_u64(r.u64()?), r.u64()?);
+    r.end()?;
+    if next == 0 { Err(LayoutError) } else { Ok(Counter { stream, next }) }
+}
+
+fn read_seen(mut r: FixedReader<'_>) -> Result<SeenStreams, LayoutError> {
+    let mut windows = Vec::new();
+    while !r.rest().is_empty() {
+        let origin = BotId::from_bytes(*r.array()?).map_err(|_| LayoutError)?;
+        let stream = StreamId::from_u64(r.u64()?);
+        windows.push(SeenStream { origin, stream, window: SeenWindow::from_parts(r.u64()?, r.u64()?) });
+    }
+    Ok(windows.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+    use crate::overlay::PostId;
+
+    fn ids() -> [BotId; 2] {
+        [1, 2].map(|seed| Identity::from_seed([seed; 32]).id())
+    }
+
+    #[test]
+    fn records_say_after_a_restart_what_they_said_before() {
+        let [own, other] = ids();
+        let counter = Counter { stream: StreamId::from_u64(7), next: 9 };
+        let mut seen = SeenStreams::default();
+        assert!(seen.take(&PostId { origin: other, stream: StreamId::from_u64(3), seq: 70 }));
+        let unknown = Record { key: Bytes::from_static(b"later/version"), value: Bytes::from_static(b"?") };
+        let records = [counter_record(own, counter), unknown, seen_record(own, &seen)];
+        let restored = Restored::read(own, records).expect("good records");
+        assert_eq!((restored.counter, restored.seen), (Some(counter), seen));
+    }
+
+    #[test]
+    fn damaged_and_foreign_records_are_refused_with_advice() {
+        let [own, other] = ids();
+        let counter = counter_record(own, Counter { stream: StreamId::from_u64(7), next: 9 });
+        for cut in 0..counter.value.len() {
+            let record = Record { key: counter.key.clone(), value: counter.value.slice(..cut) };
+            let error = Restored::read(own, [record]).err();
+            assert_eq!(error, Some(RestoreError::Damaged("posts/counter".into())), "cut {cut}");
+        }
+        assert_eq!(Restored::read(other, [counter]).err(), Some(RestoreError::OtherBot(own)));
+    }
+}

@@ -1,0 +1,178 @@
+//! The router: what a link says becomes another machine's input, and the other way round.
+
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::Node;
+use super::links::{Entry, LinkId, WishState};
+use super::outbox::Event;
+use crate::link::{Authenticated, CloseReason, Code, Fault, Kind, Link, Side, Step};
+use crate::overlay::{Message, Received};
+use crate::time::Instant;
+
+/// How a peer that proved its key is met.
+enum Verdict {
+    Admit { instead_of: Option<LinkId> },
+    Refuse(Code, Duration),
+    Drop(Fault),
+}
+
+impl Node {
+    /// Works off all bytes of one link.
+    pub(super) fn route(&mut self, now: Instant, id: LinkId, mut input: &[u8]) {
+        while let Some(link) = self.links.entries.get_mut(&id).and_then(Entry::link_mut) {
+            match link.step(now, &mut input) {
+                Step::NeedMore => return,
+                Step::Hello => self.on_hello(now, id),
+                Step::Proved => self.on_proved(now, id),
+                Step::Open => self.on_open(now, id),
+                Step::Message(message) => self.on_message(now, id, &message),
+                Step::Closed(reason) => self.close_entry(now, id, reason, true),
+            }
+        }
+    }
+
+    fn on_hello(&mut self, now: Instant, id: LinkId) {
+        let allowed = self.handshakes.try_take(now);
+        let Some(link) = self.links.entries.get_mut(&id).and_then(Entry::link_mut) else { return };
+        if !allowed {
+            link.refuse(now, Code::Full, Duration::from_secs(1));
+            self.close_entry(now, id, CloseReason::Here(Code::Full), true);
+        } else if let Err(fault) = link.answer() {
+            self.close_entry(now, id, fault.into(), true);
+        }
+    }
+
+    fn on_proved(&mut self, now: Instant, id: LinkId) {
+        if let Some(entry) = self.links.entries.get_mut(&id) {
+            entry.proved = entry.link().and_then(Link::peer).map(Authenticated::peer);
+        }
+        match self.verdict(id) {
+            Verdict::Admit { instead_of } => {
+                if let Some(old) = instead_of {
+                    self.close_link(now, old, Code::Replaced);
+                }
+                if let Some(link) = self.links.entries.get_mut(&id).and_then(Entry::link_mut) {
+                    link.admit(now);
+                    self.announce(now, id);
+                }
+            }
+            Verdict::Refuse(code, after) => {
+                if code == Code::AlreadyConnected {
+                    self.probe_rival(now, id);
+                }
+                if let Some(link) = self.links.entries.get_mut(&id).and_then(Entry::link_mut) {
+                    link.refuse(now, code, after);
+                }
+                self.close_entry(now, id, CloseReason::Here(code), true);
+            }
+            Verdict::Drop(fault) => self.close_entry(now, id, fault.into(), true),
+        }
+    }
+
+    /// Roster first, then the string, then duplicates, then room.
+    fn verdict(&mut self, id: LinkId) -> Verdict {
+        let Some(link) = self.links.entries.get(&id).and_then(Entry::link) else {
+            return Verdict::Drop(Fault::BadFrame);
+        };
+        let Some(proof) = link.peer() else { return Verdict::Drop(Fault::BadFrame) };
+        let peer = proof.peer();
+        // Without a ledger there is nothing that a candidate could apply to.
+        if proof.kind() != Kind::Member || !self.roster.contains(&peer) {
+            return Verdict::Refuse(Code::UnknownMember, Duration::ZERO);
+        }
+        if !link.take_string(&self.strings_key, self.peer_strings.entry(peer).or_default()) {
+            return Verdict::Drop(Fault::BadChallenge);
+        }
+        match self.links.rival(id, peer) {
+            // Opposite directions: the link that the lower id dialled stays.
+            Some((old, Side::Client)) if peer < self.setup.id() => Verdict::Admit { instead_of: Some(old) },
+            Some(_) => Verdict::Refuse(Code::AlreadyConnected, Duration::ZERO),
+            None if self.links.children() >= self.limits.children => {
+                Verdict::Refuse(Code::Full, Duration::from_secs(60))
+            }
+            None => Verdict::Admit { instead_of: None },
+        }
+    }
+
+    /// The link that stood in the newcomer's way must show that it lives.
+    fn probe_rival(&mut self, now: Instant, newcomer: LinkId) {
+        let peer = self.links.entries.get(&newcomer).and_then(Entry::peer);
+        let Some((old, _)) = peer.and_then(|peer| self.links.rival(newcomer, peer)) else { return };
+        if let Some(link) = self.links.entries.get_mut(&old).and_then(Entry::link_mut) {
+            link.probe(now);
+        }
+    }
+
+    /// The server said OK.
+    fn on_open(&mut self, now: Instant, id: LinkId) {
+        let peer = self.links.entries.get(&id).and_then(Entry::peer);
+        if let Some((old, side)) = peer.and_then(|peer| self.links.rival(id, peer)) {
+            // Both ends dialled and both were admitted: the same rule at both ends leaves the same link.
+            let keep_old = side == Side::Server && peer < Some(self.setup.id());
+            if keep_old {
+                return self.close_link(now, id, Code::AlreadyConnected);
+            }
+            self.close_link(now, old, Code::Replaced);
+        }
+        self.announce(now, id);
+    }
+
+    fn announce(&mut self, now: Instant, id: LinkId) {
+        let Some(entry) = self.links.entries.get_mut(&id) else { return };
+        entry.opened_at = Some(now);
+        entry.proved = entry.link().and_then(Link::peer).map(Authenticated::peer);
+        let Some(proof) = entry.link().and_then(Link::peer) else { return };
+        self.stats.handshakes += 1;
+        self.outbox.notify(Event::LinkUp {
+            link: id,
+            peer: proof.peer(),
+            side: proof.side(),
+            suite: proof.suite(),
+            bound: proof.is_bound(),
+            facts: proof.facts().clone(),
+        });
+        if let Some(wish) = self.links.wishes.get_mut(&proof.peer()) {
+            wish.state = WishState::Linked(id);
+        }
+    }
+
+    fn on_message(&mut self, now: Instant, id: LinkId, bytes: &Bytes) {
+        let Some(entry) = self.links.entries.get_mut(&id) else { return };
+        entry.over_budget_until = entry.posts.spend(now, 1);
+        if entry.posts.debt() > 4 * u64::from(self.limits.posts.burst) {
+            // The host was asked to stop reading and did not.
+            return self.close_entry(now, id, Fault::OverBudget.into(), true);
+        }
+        let Ok(message) = Message::decode(bytes) else {
+            return self.close_entry(now, id, Fault::BadMessage.into(), true);
+        };
+        match self.hub.receive(message) {
+            Received::New { post, relay } => {
+                self.stats.posts += 1;
+                self.outbox.notify(Event::Post { post, link: id });
+                if let Some(relay) = relay {
+                    self.spread(now, Some(id), &relay);
+                }
+            }
+            Received::Duplicate => self.stats.duplicates += 1,
+            Received::Stranger => self.stats.strangers += 1,
+            Received::Forged => self.close_entry(now, id, Fault::BadSignature.into(), true),
+        }
+    }
+
+    /// Hands a message to every open link but one.
+    pub(super) fn spread(&mut self, now: Instant, but: Option<LinkId>, message: &Message) {
+        if self.links.entries.keys().all(|id| Some(*id) == but) {
+            return;
+        }
+        message.encode(&mut self.scratch);
+        let bytes = self.scratch.split().freeze();
+        for (id, entry) in &mut self.links.entries {
+            if Some(*id) != but {
+                entry.enqueue(now, &bytes, &self.limits);
+            }
+        }
+    }
+}

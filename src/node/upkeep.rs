@@ -1,0 +1,142 @@
+//! What follows every input: sending, slowing down, closing, and the clock.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::Node;
+use super::links::{Entry, LinkId, Stage, WishState};
+use super::outbox::{Action, Event};
+use crate::link::{CloseReason, Code, Fault, Link};
+use crate::time::Instant;
+
+impl Node {
+    /// Brings the outbox up to date with all links: what is sealed is marked for sending, what is too much is closed, and
+    /// reading is paused or resumed.
+    pub(super) fn settle(&mut self, now: Instant) {
+        let congested = self.links.entries.values().filter(|entry| entry.congested_since.is_some()).count();
+        let mut overfull = Vec::new();
+        for (id, entry) in &mut self.links.entries {
+            if entry.waiting_bytes() > self.limits.queue_max_bytes {
+                overfull.push(*id);
+            }
+            let held_up = congested > usize::from(entry.congested_since.is_some());
+            let pause = entry.is_open() && (held_up || entry.over_budget_until.is_some());
+            if pause != entry.paused {
+                entry.paused = pause;
+                if let Some(link) = entry.link_mut() {
+                    link.set_paused(now, pause);
+                }
+                let link = *id;
+                self.outbox.push(if pause { Action::PauseReading { link } } else { Action::ResumeReading { link } });
+            }
+            if !entry.send_waits && entry.link().is_some_and(|link| link.output_len() > 0) {
+                entry.send_waits = true;
+                self.outbox.send(*id);
+            }
+        }
+        if !overfull.is_empty() {
+            for id in overfull {
+                self.close_entry(now, id, Fault::Stalled.into(), true);
+            }
+            return self.settle(now);
+        }
+        if self.publish_refused && !self.is_busy() {
+            self.publish_refused = false;
+            self.outbox.notify(Event::Ready);
+        }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.unpersisted.len() >= self.limits.unpersisted_posts
+            || self.outbox.len() >= self.limits.outbox
+            || self.links.entries.values().any(|entry| entry.congested_since.is_some())
+    }
+
+    /// What the link has sealed by now.
+    pub(super) fn take_output(&mut self, id: LinkId) -> Option<Bytes> {
+        let entry = self.links.entries.get_mut(&id)?;
+        entry.send_waits = false;
+        let bytes = entry.link_mut().map(Link::take_output).filter(|bytes| !bytes.is_empty())?;
+        entry.in_flight += bytes.len();
+        self.stats.sent_bytes += bytes.len() as u64;
+        Some(bytes)
+    }
+
+    /// Tells the peer and closes.
+    pub(super) fn close_link(&mut self, now: Instant, id: LinkId, code: Code) {
+        if let Some(link) = self.links.entries.get_mut(&id).and_then(Entry::link_mut) {
+            link.close(now, code, Duration::ZERO);
+        }
+        self.close_entry(now, id, CloseReason::Here(code), true);
+    }
+
+    /// The one place where a link ends: its last bytes, its stream, its event, and the next attempt.
+    pub(super) fn close_entry(&mut self, now: Instant, id: LinkId, reason: CloseReason, stream_is_up: bool) {
+        if stream_is_up {
+            if let Some(bytes) = self.take_output(id) {
+                self.outbox.push(Action::Send { link: id, bytes });
+            }
+            self.outbox.push(Action::CloseLink { link: id });
+        }
+        let Some(entry) = self.links.entries.remove(&id) else { return };
+        let peer = entry.peer();
+        let mut retry_at = None;
+        let wish = peer.and_then(|peer| self.links.wishes.get_mut(&peer));
+        if let Some(wish) = wish.filter(|wish| matches!(wish.state, WishState::Linked(link) if link == id)) {
+            let open_for = entry.opened_at.map(|opened| now.since(opened));
+            retry_at = Some(wish.retry(now, open_for, &reason, &self.limits, &mut self.random));
+        }
+        self.outbox.notify(Event::Closed { link: id, peer, reason, retry_at });
+    }
+
+    /// Acts on every deadline that has come.
+    pub(super) fn run_timers(&mut self, now: Instant) {
+        let due: Vec<LinkId> = self
+            .links
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.wake_at(&self.limits).is_some_and(|at| at <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            self.run_link_timer(now, id);
+        }
+        while let Some((peer, address)) = self.links.wishes.iter().find_map(|(peer, wish)| match wish.state {
+            WishState::Waiting(at) if at <= now => Some((*peer, wish.address.clone())),
+            _ => None,
+        }) {
+            let stage = Stage::Dialling { until: now + self.limits.dial };
+            let link = self.links.insert(Entry::new(stage, Some(peer), &self.limits, now));
+            if let Some(wish) = self.links.wishes.get_mut(&peer) {
+                wish.state = WishState::Linked(link);
+            }
+            self.outbox.push(Action::Dial { link, peer, address });
+        }
+    }
+
+    fn run_link_timer(&mut self, now: Instant, id: LinkId) {
+        let Some(entry) = self.links.entries.get_mut(&id) else { return };
+        if entry.over_budget_until.is_some_and(|until| until <= now) {
+            entry.over_budget_until = None;
+        }
+        let reason = match &mut entry.stage {
+            Stage::Dialling { until } => (*until <= now).then_some(CloseReason::Unreachable),
+            Stage::Live(link) => link.handle_timeout(now),
+        };
+        let stalled = entry.congested_since.is_some_and(|since| since + self.limits.stall <= now);
+        if let Some(reason) = reason.or(stalled.then_some(Fault::Stalled.into())) {
+            self.close_entry(now, id, reason, true);
+        }
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        let links = self.links.entries.values().filter_map(|entry| entry.wake_at(&self.limits));
+        let wishes = self.links.wishes.values().filter_map(|wish| match wish.state {
+            WishState::Waiting(at) => Some(at),
+            WishState::Linked(_) => None,
+        });
+        links.chain(wishes).min()
+    }
+}
