@@ -1,6 +1,6 @@
 //! The crypto provider: one small trait, passed as a value.
 //!
-//! [`Pure`] is the default, in Rust alone. [`AwsLc`] (feature `aws-lc`) is faster and builds C and assembly. Both write the same
+//! [`Pure`] is the default, in Rust alone. `AwsLc` (feature `aws-lc`) is faster and builds C and assembly. Both write the same
 //! bytes and give the same verdicts; `tests/providers.rs` holds them to it. Hashes and key derivation are not part of it:
 //! SHA-256 and HKDF-SHA-256 are the protocol's, never negotiated.
 

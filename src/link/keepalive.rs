@@ -102,8 +102,11 @@ impl Keepalive {
         self.open.push_back(nonce);
     }
 
-    pub(super) fn probe(&mut self, now: Instant) {
+    /// Begins a probe; false when one is under way.
+    pub(super) fn probe(&mut self, now: Instant) -> bool {
+        let idle = self.probe_until.is_none();
         self.probe_until.get_or_insert(now + self.times.probe);
+        idle
     }
 
     pub(super) fn echo(&mut self, nonce: &[u8; 16]) -> Result<(), Fault> {

@@ -203,6 +203,9 @@ impl Proof {
 /// Length of every verdict, so that an observer cannot tell an OK from a KO.
 const VERDICT_LEN: usize = 2 + MAX_STRING;
 
+/// Longest body of the first record in either direction: a verdict; a string is shorter.
+pub(super) const MAX_FIRST_RECORD: usize = 1 + VERDICT_LEN + crate::crypto::TAG_LEN;
+
 /// What lies inside a record: the first byte says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inner<'a> {
@@ -250,8 +253,9 @@ impl<'a> Inner<'a> {
             }
             inner::OK => (|| {
                 let len = usize::from(r.u16()?);
+                let pad = MAX_STRING.checked_sub(len).ok_or(LayoutError)?;
                 let text = core::str::from_utf8(r.bytes(len)?).map_err(|_| LayoutError)?;
-                padding(r, VERDICT_LEN - 2 - len.min(VERDICT_LEN - 2))?;
+                padding(r, pad)?;
                 Ok(Self::Ok(text))
             })(),
             inner::KO => (|| {
@@ -363,6 +367,9 @@ mod tests {
         let mut ko = BytesMut::new();
         Inner::Ko(Code::Banned, 7).encode(&mut ko);
         assert_eq!((ok.len(), ko.len()), (1 + VERDICT_LEN, 1 + VERDICT_LEN));
+        let mut long = BytesMut::from(&[inner::OK, 1, 1][..]);
+        long.resize(3 + 257, b'x');
+        assert_eq!(Inner::decode(&long), Err(Fault::BadFrame));
         for mut bytes in [ok, ko] {
             assert!(Inner::decode(&bytes).is_ok());
             let last = bytes.len() - 1;

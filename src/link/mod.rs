@@ -47,6 +47,8 @@ mod records;
 mod strings;
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, feature = "std"))]
+mod vectors;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -64,8 +66,8 @@ use handshake::{
 pub use keepalive::KeepaliveTimes;
 use keepalive::{Due, Keepalive};
 pub use keys::Binding;
-use message::Inner;
 pub use message::{Capabilities, Facts, Kind, MAX_CREDENTIALS, MAX_STRING, VERSION};
+use message::{Inner, MAX_FIRST_RECORD};
 pub use records::{KEY_LIFETIME, RECORDS_PER_KEY};
 pub use strings::Strings;
 
@@ -226,7 +228,7 @@ impl Link {
                 _ => {}
             }
             let state = &self.state;
-            let frame = self.reader.next(input, |kind| state.accepts(kind)).map_err(|_| Fault::BadFrame)?;
+            let frame = self.reader.next(input, |kind| state.limit(kind)).map_err(|_| Fault::BadFrame)?;
             let Some(frame) = frame else { return Ok(Step::NeedMore) };
             if let State::Open(open) = &mut self.state {
                 let message = open.take_record(now, frame.header, frame.body, &mut self.out)?;
@@ -336,8 +338,9 @@ impl Link {
 
     /// Asks an open link for a sign of life; without one it closes after [`KeepaliveTimes::probe`].
     pub fn probe(&mut self, now: Instant) {
-        if let State::Open(open) = &mut self.state {
-            open.keepalive.probe(now);
+        if let State::Open(open) = &mut self.state
+            && open.keepalive.probe(now)
+        {
             open.ask(now, &mut self.random, &mut self.out);
         }
     }
@@ -442,14 +445,18 @@ impl Link {
 }
 
 impl State {
-    const fn accepts(&self, kind: FrameKind) -> bool {
-        match self {
-            Self::WaitAccept(_) => matches!(kind, FrameKind::ConnectAck | FrameKind::ClearKo),
-            Self::WaitConnect(_) => matches!(kind, FrameKind::Connect),
-            Self::WaitAck(_) => matches!(kind, FrameKind::Ack),
-            Self::WaitOk(_) | Self::WaitChallenge(_) | Self::Open(_) => matches!(kind, FrameKind::Record),
-            Self::Hello(_) | Self::Proved(_) | Self::Closed => false,
-        }
+    /// The longest body of this kind that may come now.
+    fn limit(&self, kind: FrameKind) -> Option<usize> {
+        let (expected, limit) = match self {
+            Self::WaitAccept(_) if kind == FrameKind::ClearKo => (FrameKind::ClearKo, kind.max_body()),
+            Self::WaitAccept(_) => (FrameKind::ConnectAck, kind.max_body()),
+            Self::WaitConnect(_) => (FrameKind::Connect, kind.max_body()),
+            Self::WaitAck(_) => (FrameKind::Ack, kind.max_body()),
+            Self::WaitOk(_) | Self::WaitChallenge(_) => (FrameKind::Record, MAX_FIRST_RECORD),
+            Self::Open(_) => (FrameKind::Record, kind.max_body()),
+            Self::Hello(_) | Self::Proved(_) | Self::Closed => return None,
+        };
+        (kind == expected).then_some(limit)
     }
 }
 

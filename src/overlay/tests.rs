@@ -150,3 +150,82 @@ fn the_longest_post_fits_a_record() {
     let post = hub(1, &[1]).publish(&[0; MAX_POST_BODY + 1]);
     assert_eq!(Message::decode(&wire(&Message::Post { hops: 0, post })), Err(CborError::Range));
 }
+
+/// The messages of `tests/vectors/posts.json`, made from fixed keys.
+fn post_vectors() -> serde_json::Value {
+    use serde_json::json;
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| alloc::format!("{b:02x}")).collect::<alloc::string::String>();
+    let community = CommunityId::from_name("test");
+    let mut good = Vec::new();
+    for (name, hops, body) in [("text", 0, &b"hello"[..]), ("empty body", 1, b""), ("last hop", 64, &[0xff; 300])] {
+        let mut ann = hub(1, &[1, 2]);
+        ann.counter = Counter { stream: StreamId::from_u64(0x0102_0304_0506_0708), next: 300 };
+        let post = ann.publish(body);
+        let mut signed = BytesMut::new();
+        post.signed_bytes(&community, &mut signed);
+        good.push(json!({
+            "name": name, "seed": hex(&[1; 32]), "community": hex(community.as_bytes()), "hops": hops,
+            "stream": "0102030405060708", "seq": 300, "body": hex(body), "signed": hex(&signed),
+            "signature": hex(post.signature()), "message": hex(&wire(&Message::Post { hops, post })),
+        }));
+    }
+    let good_wire = wire(&Message::Post { hops: 0, post: hub(1, &[1]).publish(b"hello") });
+    let edit = |name: &str, reason: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = good_wire.to_vec();
+        change(&mut bytes);
+        json!({ "name": name, "reason": reason, "message": hex(&bytes) })
+    };
+    let refused = [
+        edit("three items", "bad message", &|b| b[0] = 0x83),
+        edit("a map", "bad message", &|b| b[0] = 0xa4),
+        edit("unknown number", "bad message", &|b| b[1] = 2),
+        edit("65 hops", "bad message", &|b| drop(b.splice(2..3, [0x18, 65]))),
+        edit("hops in a longer form", "bad message", &|b| drop(b.splice(2..3, [0x18, 0]))),
+        edit("indefinite array", "bad message", &|b| {
+            b[0] = 0x9f;
+            b.push(0xff);
+        }),
+        edit("trailing byte", "bad message", &|b| b.push(0)),
+        edit("cut", "bad message", &|b| b.truncate(b.len() - 1)),
+        edit("post of 47 bytes", "bad message", &|b| {
+            b[4] = 47;
+            b.drain(5..5 + 6);
+        }),
+        edit("signature altered", "bad signature", &|b| b[70] ^= 1),
+        edit("body altered", "bad signature", &|b| b[5 + 48] ^= 1),
+        edit("seq 0", "dropped", &|b| b[5 + 47] = 0),
+        edit("stranger", "dropped", &|b| b[5] ^= 1),
+    ];
+    json!({ "posts": good, "refused": refused })
+}
+
+#[test]
+#[cfg(feature = "std")]
+fn posts_match_their_vectors() {
+    let made = post_vectors();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/posts.json");
+    if std::env::var_os("INTERBOT_WRITE_VECTORS").is_some() {
+        let text = alloc::format!("{}\n", serde_json::to_string_pretty(&made).expect("JSON"));
+        std::fs::write(path, text).expect("the vectors can be written");
+    }
+    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(path).expect("vectors")).expect("JSON");
+    assert_eq!(made, kept);
+    let bytes = |value: &serde_json::Value| -> Bytes {
+        let text = value.as_str().expect("hex");
+        (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("hex")).collect()
+    };
+    for case in kept["posts"].as_array().expect("a list") {
+        let message = Message::decode(&bytes(&case["message"])).expect("a good message");
+        assert!(matches!(hub(2, &[1, 2]).receive(message), Received::New { .. }), "{case}");
+    }
+    for case in kept["refused"].as_array().expect("a list") {
+        let got = Message::decode(&bytes(&case["message"])).map(|message| hub(2, &[1, 2]).receive(message));
+        let reason = match got {
+            Err(_) => "bad message",
+            Ok(Received::Forged) => "bad signature",
+            Ok(Received::Duplicate | Received::Stranger) => "dropped",
+            Ok(Received::New { .. }) => "taken",
+        };
+        assert_eq!(case["reason"], reason, "{case}");
+    }
+}

@@ -89,15 +89,16 @@ pub struct FrameReader {
 impl FrameReader {
     /// Takes from the front of `input` what the next frame needs, and returns the frame once it is whole.
     ///
-    /// `accept` says which kinds may come now; it is asked as soon as the header is there, before memory is reserved. Bytes
-    /// behind the frame stay in `input`. The body is the caller's to take; what it leaves is dropped by the next call.
+    /// `limit` says how long a body of this kind may be now, or that none is expected; it is asked as soon as the header is
+    /// there, before memory is reserved, and never allows more than [`FrameKind::max_body`]. Bytes behind the frame stay in
+    /// `input`. The body is the caller's to take; what it leaves is dropped by the next call.
     ///
     /// # Errors
     /// [`FrameError`]; the reader must not be used after it.
     pub fn next<'a>(
         &'a mut self,
         input: &mut &[u8],
-        accept: impl FnOnce(FrameKind) -> bool,
+        limit: impl FnOnce(FrameKind) -> Option<usize>,
     ) -> Result<Option<Frame<'a>>, FrameError> {
         if core::mem::take(&mut self.done) {
             self.header_len = 0;
@@ -112,7 +113,7 @@ impl FrameReader {
             if self.header_len < HEADER_LEN {
                 return Ok(None);
             }
-            self.check(accept)?;
+            self.check(limit)?;
         }
         let (kind, length) = self.split_header();
         let kind = FrameKind::from_wire(kind).ok_or(FrameError::Kind(kind))?;
@@ -137,10 +138,11 @@ impl FrameReader {
         if self.done { 0 } else { self.header_len + self.body.len() }
     }
 
-    fn check(&self, accept: impl FnOnce(FrameKind) -> bool) -> Result<(), FrameError> {
+    fn check(&self, limit: impl FnOnce(FrameKind) -> Option<usize>) -> Result<(), FrameError> {
         let (number, length) = self.split_header();
-        let kind = FrameKind::from_wire(number).filter(|kind| accept(*kind)).ok_or(FrameError::Kind(number))?;
-        if length == 0 || length as usize - 1 > kind.max_body() {
+        let kind = FrameKind::from_wire(number).ok_or(FrameError::Kind(number))?;
+        let limit = limit(kind).ok_or(FrameError::Kind(number))?.min(kind.max_body());
+        if length == 0 || length as usize - 1 > limit {
             return Err(FrameError::Length { kind: number, length });
         }
         Ok(())
@@ -170,6 +172,10 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
+    fn any(kind: FrameKind) -> Option<usize> {
+        Some(kind.max_body())
+    }
+
     fn frame(kind: FrameKind, body: &[u8]) -> Vec<u8> {
         let mut out = BytesMut::new();
         put_header(&mut out, kind, body.len());
@@ -183,7 +189,7 @@ mod tests {
             let (mut chunk, rest) = input.split_at(step.min(input.len()));
             input = rest;
             while !chunk.is_empty() {
-                if let Some(frame) = reader.next(&mut chunk, |_| true)? {
+                if let Some(frame) = reader.next(&mut chunk, any)? {
                     out.push((frame.kind, frame.body.to_vec()));
                 }
             }
@@ -208,7 +214,7 @@ mod tests {
         let wire = frame(FrameKind::Ack, &[1; 40]);
         for cut in 0..wire.len() {
             let mut reader = FrameReader::default();
-            assert!(matches!(reader.next(&mut &wire[..cut], |_| true), Ok(None)), "cut {cut}");
+            assert!(matches!(reader.next(&mut &wire[..cut], any), Ok(None)), "cut {cut}");
             assert_eq!(reader.held_bytes(), cut);
         }
     }
@@ -220,11 +226,22 @@ mod tests {
                 let mut header = length.to_be_bytes().to_vec();
                 header.push(kind);
                 let mut reader = FrameReader::default();
-                let got = reader.next(&mut &header[..], |_| true).map(|f| f.is_some());
+                let got = reader.next(&mut &header[..], any).map(|f| f.is_some());
                 assert_eq!(got, if good { Ok(false) } else { Err(FrameError::Length { kind, length }) });
                 assert!(good || reader.body.capacity() == 0);
             }
         }
+    }
+
+    #[test]
+    fn a_limit_of_the_moment_is_checked_by_the_header_and_cannot_raise_the_kinds_own() {
+        let next = |length: u32, limit| {
+            let mut header = length.to_be_bytes().to_vec();
+            header.push(16);
+            FrameReader::default().next(&mut &header[..], |_| Some(limit)).map(|f| f.is_some())
+        };
+        assert_eq!((next(276, 275), next(277, 275)), (Ok(false), Err(FrameError::Length { kind: 16, length: 277 })));
+        assert_eq!(next(65_554, usize::MAX), Err(FrameError::Length { kind: 16, length: 65_554 }));
     }
 
     #[test]
@@ -234,7 +251,8 @@ mod tests {
             assert_eq!(read_all(&wire, 6), Err(FrameError::Kind(kind)));
         }
         let wire = frame(FrameKind::Record, b"x");
-        let got = FrameReader::default().next(&mut &wire[..], |kind| kind != FrameKind::Record).map(|_| ());
+        let got =
+            FrameReader::default().next(&mut &wire[..], |kind| (kind != FrameKind::Record).then_some(9)).map(|_| ());
         assert_eq!(got, Err(FrameError::Kind(16)));
     }
 }

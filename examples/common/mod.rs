@@ -1,0 +1,438 @@
+//! A host on tokio: sockets, TLS, clock and disk around one [`Node`]. `community` and `bot` share it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use interbot::Instant;
+use interbot::link::Binding;
+use interbot::node::{Action, Event, LinkId, Node, Output, PersistId, Record};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_rustls::rustls;
+
+/// Kernel buffers of each socket: small, so that backpressure is felt at once and latency stays low.
+const SOCKET_BUFFER: u32 = 64 * 1024;
+/// How long a TCP connection with its TLS handshake may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a closed link may take to write its last bytes.
+const LINGER: Duration = Duration::from_secs(2);
+/// TLS handshakes under way as server.
+const MAX_OPENING: usize = 256;
+
+/// Any stream that a link runs over.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// The host's clock: nanoseconds since it was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(std::time::Instant);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    pub(crate) fn now(self) -> Instant {
+        Instant::from_nanos(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn deadline(self, at: Instant) -> tokio::time::Instant {
+        (self.0 + Duration::from_nanos(at.as_nanos())).into()
+    }
+}
+
+/// 32 bytes from the system's generator.
+pub(crate) fn random_seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).expect("the system has a random generator");
+    seed
+}
+
+/// TLS 1.3 with a self-signed certificate that nobody checks: the link inside proves who is there, and the exported secret
+/// ties the two together.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    client: tokio_rustls::TlsConnector,
+    server: tokio_rustls::TlsAcceptor,
+}
+
+impl Tls {
+    pub(crate) fn new() -> Result<Self, Box<dyn std::error::Error>> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let made = rcgen::generate_simple_self_signed(vec!["interbot".to_string()])?;
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let server = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)?;
+        let client = rustls::ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
+            .with_no_client_auth();
+        Ok(Self { client: Arc::new(client).into(), server: Arc::new(server).into() })
+    }
+}
+
+/// Takes any certificate; signatures over the handshake are still checked.
+#[derive(Debug)]
+struct Unchecked(Arc<rustls::crypto::CryptoProvider>);
+
+impl rustls::client::danger::ServerCertVerifier for Unchecked {
+    fn verify_server_cert(
+        &self,
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &[rustls::pki_types::CertificateDer<'_>],
+        _: &rustls::pki_types::ServerName<'_>,
+        _: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("only TLS 1.3 is spoken".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &rustls::pki_types::CertificateDer<'_>,
+        signed: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Listens with small buffers, which accepted sockets inherit.
+pub(crate) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = socket_for(address)?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+fn socket_for(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_send_buffer_size(SOCKET_BUFFER)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    Ok(socket)
+}
+
+/// Where a host keeps its node's records.
+pub(crate) trait Store: Send + 'static {
+    /// Makes the records durable, in order; returns when they are.
+    fn put(&mut self, records: &[Record]) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// What happens around the node.
+enum Input {
+    Bytes(LinkId, Bytes),
+    Written(LinkId, usize),
+    Ended(LinkId),
+    Dialled(LinkId, Box<dyn Stream>, Binding),
+    Accepted(Box<dyn Stream>, Binding),
+    Persisted(PersistId),
+}
+
+/// What the application decides after an event or a command.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Then {
+    GoOn,
+    Stop,
+}
+
+struct Wire {
+    writer: mpsc::UnboundedSender<Bytes>,
+    written: JoinHandle<()>,
+    read: JoinHandle<()>,
+    paused: watch::Sender<bool>,
+}
+
+/// One node with its sockets.
+pub(crate) struct Host {
+    pub(crate) node: Node,
+    clock: Clock,
+    tls: Option<Tls>,
+    wires: HashMap<LinkId, Wire>,
+    inputs: mpsc::Sender<Input>,
+    queue: mpsc::Receiver<Input>,
+    /// Nothing for a bot that lives only as long as its process.
+    to_disk: Option<std::sync::mpsc::Sender<(PersistId, Record)>>,
+    opening: Arc<Semaphore>,
+}
+
+impl Host {
+    /// A host whose node keeps its records in a store.
+    pub(crate) fn new(node: Node, clock: Clock, tls: Option<Tls>, store: impl Store) -> Self {
+        let mut host = Self::forgetful(node, clock, tls);
+        let (to_disk, writes) = std::sync::mpsc::channel();
+        let persisted = host.inputs.clone();
+        std::thread::spawn(move || write_records(store, &writes, &persisted));
+        host.to_disk = Some(to_disk);
+        host
+    }
+
+    /// A host that keeps nothing, for bots that live only as long as their process.
+    pub(crate) fn forgetful(node: Node, clock: Clock, tls: Option<Tls>) -> Self {
+        let (inputs, queue) = mpsc::channel(256);
+        let opening = Arc::new(Semaphore::new(MAX_OPENING));
+        Self { node, clock, tls, wires: HashMap::new(), inputs, queue, to_disk: None, opening }
+    }
+
+    /// Runs the node until the application says stop. `on_event` sees every event, `on_command` every command, both with
+    /// the node at hand.
+    pub(crate) async fn run<C>(
+        &mut self,
+        listener: Option<TcpListener>,
+        mut commands: mpsc::Receiver<C>,
+        mut on_event: impl FnMut(&mut Node, Instant, Event) -> Then,
+        mut on_command: impl FnMut(&mut Node, Instant, C) -> Then,
+    ) {
+        loop {
+            let wake_at = loop {
+                match self.node.poll() {
+                    Output::Do(Action::Notify(event)) => {
+                        if on_event(&mut self.node, self.clock.now(), event) == Then::Stop {
+                            return self.stop().await;
+                        }
+                    }
+                    Output::Do(action) => self.carry_out(action),
+                    Output::Idle { wake_at } => break wake_at,
+                }
+            };
+            let sleep = async {
+                match wake_at {
+                    Some(at) => tokio::time::sleep_until(self.clock.deadline(at)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let accept = async {
+                match &listener {
+                    Some(listener) => listener.accept().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(input) = self.queue.recv() => {
+                    self.take(input);
+                    // What came meanwhile belongs to the same batch: fewer, larger writes.
+                    for _ in 0..32 {
+                        let Ok(input) = self.queue.try_recv() else { break };
+                        self.take(input);
+                    }
+                }
+                command = commands.recv() => match command {
+                    Some(command) => {
+                        if on_command(&mut self.node, self.clock.now(), command) == Then::Stop {
+                            return self.stop().await;
+                        }
+                    }
+                    None => return self.stop().await,
+                },
+                accepted = accept => match accepted {
+                    Ok((stream, _)) => self.accept(stream),
+                    // Out of descriptors, most likely: let some close first.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                },
+                () = sleep => self.node.handle_timeout(self.clock.now()),
+            }
+        }
+    }
+
+    /// Closes all links with their reason and writes what is still to be written.
+    async fn stop(&mut self) {
+        self.node.shut_down(self.clock.now());
+        while let Output::Do(action) = self.node.poll() {
+            self.carry_out(action);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    fn take(&mut self, input: Input) {
+        let now = self.clock.now();
+        match input {
+            Input::Bytes(link, bytes) => {
+                self.node.handle_bytes(now, link, &bytes).expect("outputs are drained after every batch");
+            }
+            Input::Written(link, bytes) => self.node.handle_written(now, link, bytes),
+            Input::Ended(link) => {
+                self.wires.remove(&link);
+                self.node.handle_ended(now, link);
+            }
+            Input::Dialled(link, stream, binding) => {
+                self.start_wire(link, stream);
+                self.node.handle_dialled(now, link, binding);
+            }
+            Input::Accepted(stream, binding) => {
+                // Refused: the stream is closed by dropping it.
+                if let Ok(link) = self.node.handle_accepted(now, binding) {
+                    self.start_wire(link, stream);
+                }
+            }
+            Input::Persisted(id) => self.node.persisted(now, id),
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Send { link, bytes } => {
+                if let Some(wire) = self.wires.get(&link) {
+                    // A writer that is gone reports the end of its link by itself.
+                    let _ = wire.writer.send(bytes);
+                }
+            }
+            Action::CloseLink { link } => {
+                if let Some(Wire { writer, written, read, .. }) = self.wires.remove(&link) {
+                    read.abort();
+                    drop(writer);
+                    let abort = written.abort_handle();
+                    tokio::spawn(async move {
+                        if tokio::time::timeout(LINGER, written).await.is_err() {
+                            abort.abort();
+                        }
+                    });
+                }
+            }
+            Action::Dial { link, address, .. } => {
+                let (inputs, tls) = (self.inputs.clone(), self.tls.clone());
+                tokio::spawn(async move {
+                    let opened = tokio::time::timeout(OPEN_TIMEOUT, dial(&address, tls)).await;
+                    let input = match opened {
+                        Ok(Ok((stream, binding))) => Input::Dialled(link, stream, binding),
+                        _ => Input::Ended(link),
+                    };
+                    let _ = inputs.send(input).await;
+                });
+            }
+            Action::PauseReading { link } => self.set_paused(link, true),
+            Action::ResumeReading { link } => self.set_paused(link, false),
+            Action::Persist { id, record } => match &self.to_disk {
+                Some(disk) => disk.send((id, record)).expect("the disk thread lives as long as its host"),
+                None => self.node.persisted(self.clock.now(), id),
+            },
+            Action::Notify(_) => {}
+        }
+    }
+
+    fn set_paused(&self, link: LinkId, paused: bool) {
+        if let Some(wire) = self.wires.get(&link) {
+            wire.paused.send_replace(paused);
+        }
+    }
+
+    fn accept(&self, stream: TcpStream) {
+        let Ok(permit) = self.opening.clone().try_acquire_owned() else { return };
+        let (inputs, tls) = (self.inputs.clone(), self.tls.clone());
+        tokio::spawn(async move {
+            let opened = tokio::time::timeout(OPEN_TIMEOUT, accept(stream, tls)).await;
+            if let Ok(Ok((stream, binding))) = opened {
+                let _ = inputs.send(Input::Accepted(stream, binding)).await;
+            }
+            drop(permit);
+        });
+    }
+
+    fn start_wire(&mut self, link: LinkId, stream: Box<dyn Stream>) {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let (to_writer, mut to_write) = mpsc::unbounded_channel::<Bytes>();
+        let (paused, mut is_paused) = watch::channel(false);
+        let inputs = self.inputs.clone();
+        let written = tokio::spawn(async move {
+            while let Some(bytes) = to_write.recv().await {
+                let mut len = bytes.len();
+                let mut result = writer.write_all(&bytes).await;
+                while let (true, Ok(more)) = (result.is_ok(), to_write.try_recv()) {
+                    len += more.len();
+                    result = writer.write_all(&more).await;
+                }
+                if result.is_err() || writer.flush().await.is_err() {
+                    let _ = inputs.send(Input::Ended(link)).await;
+                    return;
+                }
+                if inputs.send(Input::Written(link, len)).await.is_err() {
+                    return;
+                }
+            }
+            let _ = writer.shutdown().await;
+        });
+        let inputs = self.inputs.clone();
+        let read = tokio::spawn(async move {
+            let mut buffer = vec![0; 16 * 1024];
+            loop {
+                if is_paused.wait_for(|paused| !paused).await.is_err() {
+                    return;
+                }
+                let input = match reader.read(&mut buffer).await {
+                    Ok(n) if n > 0 => Input::Bytes(link, Bytes::copy_from_slice(&buffer[..n])),
+                    _ => Input::Ended(link),
+                };
+                let ended = matches!(input, Input::Ended(_));
+                if inputs.send(input).await.is_err() || ended {
+                    return;
+                }
+            }
+        });
+        self.wires.insert(link, Wire { writer: to_writer, written, read, paused });
+    }
+}
+
+async fn dial(address: &str, tls: Option<Tls>) -> std::io::Result<(Box<dyn Stream>, Binding)> {
+    let address = tokio::net::lookup_host(address).await?.next().ok_or(std::io::ErrorKind::NotFound)?;
+    let stream = socket_for(address)?.connect(address).await?;
+    stream.set_nodelay(true)?;
+    let Some(tls) = tls else { return Ok((Box::new(stream), Binding::None)) };
+    let name = rustls::pki_types::ServerName::try_from("interbot").expect("a valid name");
+    let stream = tls.client.connect(name, stream).await?;
+    let secret = export(stream.get_ref().1)?;
+    Ok((Box::new(stream), Binding::TlsExporter(secret)))
+}
+
+async fn accept(stream: TcpStream, tls: Option<Tls>) -> std::io::Result<(Box<dyn Stream>, Binding)> {
+    stream.set_nodelay(true)?;
+    let Some(tls) = tls else { return Ok((Box::new(stream), Binding::None)) };
+    let stream = tls.server.accept(stream).await?;
+    let secret = export(stream.get_ref().1)?;
+    Ok((Box::new(stream), Binding::TlsExporter(secret)))
+}
+
+fn export<D>(tls: &rustls::ConnectionCommon<D>) -> std::io::Result<[u8; 32]> {
+    tls.export_keying_material([0; 32], Binding::TLS_LABEL, Some(&[])).map_err(std::io::Error::other)
+}
+
+/// Writes records in batches: while one is being made durable, the next gathers.
+fn write_records(
+    mut store: impl Store,
+    writes: &std::sync::mpsc::Receiver<(PersistId, Record)>,
+    done: &mpsc::Sender<Input>,
+) {
+    while let Ok((mut last, record)) = writes.recv() {
+        let mut records = vec![record];
+        while let Ok((id, record)) = writes.try_recv() {
+            last = id;
+            records.push(record);
+        }
+        if let Err(error) = store.put(&records) {
+            // Nothing that waits for these records may ever be sent.
+            eprintln!("the records cannot be written: {error}; free the disk and start again");
+            std::process::exit(1);
+        }
+        if done.blocking_send(Input::Persisted(last)).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The book: what travels, what is protected, and what a host has to do.
+
+#[doc = include_str!("protocol.md")]
+pub mod protocol {}
+
+#[doc = include_str!("threats.md")]
+pub mod threats {}
+
+#[doc = include_str!("host.md")]
+pub mod host {}
