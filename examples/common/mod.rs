@@ -12,7 +12,7 @@ use interbot::node::{Action, Event, LinkId, Node, Output, PersistId, Record};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::rustls;
 
 /// Kernel buffers of each socket: small, so that backpressure is felt at once and latency stays low.
@@ -174,6 +174,8 @@ pub(crate) struct Host {
     /// Nothing for a bot that lives only as long as its process.
     to_disk: Option<std::sync::mpsc::Sender<(PersistId, Record)>>,
     opening: Arc<Semaphore>,
+    /// Closed links that still write their last bytes.
+    closing: JoinSet<()>,
 }
 
 impl Host {
@@ -191,7 +193,7 @@ impl Host {
     pub(crate) fn forgetful(node: Node, clock: Clock, tls: Option<Tls>) -> Self {
         let (inputs, queue) = mpsc::channel(256);
         let opening = Arc::new(Semaphore::new(MAX_OPENING));
-        Self { node, clock, tls, wires: HashMap::new(), inputs, queue, to_disk: None, opening }
+        Self { node, clock, tls, wires: HashMap::new(), inputs, queue, to_disk: None, opening, closing: JoinSet::new() }
     }
 
     /// Runs the node until the application says stop. `on_event` sees every event, `on_command` every command, both with
@@ -208,7 +210,7 @@ impl Host {
                 match self.node.poll() {
                     Output::Do(Action::Notify(event)) => {
                         if on_event(&mut self.node, self.clock.now(), event) == Then::Stop {
-                            return self.stop().await;
+                            return self.stop(on_event).await;
                         }
                     }
                     Output::Do(action) => self.carry_out(action),
@@ -229,6 +231,8 @@ impl Host {
             };
             tokio::select! {
                 Some(input) = self.queue.recv() => {
+                    // Links that are done leave no trace.
+                    while self.closing.try_join_next().is_some() {}
                     self.take(input);
                     // What came meanwhile belongs to the same batch: fewer, larger writes.
                     for _ in 0..32 {
@@ -239,10 +243,10 @@ impl Host {
                 command = commands.recv() => match command {
                     Some(command) => {
                         if on_command(&mut self.node, self.clock.now(), command) == Then::Stop {
-                            return self.stop().await;
+                            return self.stop(on_event).await;
                         }
                     }
-                    None => return self.stop().await,
+                    None => return self.stop(on_event).await,
                 },
                 accepted = accept => match accepted {
                     Ok((stream, _)) => self.accept(stream),
@@ -254,13 +258,16 @@ impl Host {
         }
     }
 
-    /// Closes all links with their reason and writes what is still to be written.
-    async fn stop(&mut self) {
+    /// Closes all links with their reason, tells the application, and writes what is still to be written.
+    async fn stop(&mut self, mut on_event: impl FnMut(&mut Node, Instant, Event) -> Then) {
         self.node.shut_down(self.clock.now());
         while let Output::Do(action) = self.node.poll() {
-            self.carry_out(action);
+            match action {
+                Action::Notify(event) => drop(on_event(&mut self.node, self.clock.now(), event)),
+                action => self.carry_out(action),
+            }
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        while self.closing.join_next().await.is_some() {}
     }
 
     fn take(&mut self, input: Input) {
@@ -274,6 +281,8 @@ impl Host {
                 self.wires.remove(&link);
                 self.node.handle_ended(now, link);
             }
+            // The node may have given up this link meanwhile.
+            Input::Dialled(link, ..) if !self.node.links().any(|info| info.link == link) => {}
             Input::Dialled(link, stream, binding) => {
                 self.start_wire(link, stream);
                 self.node.handle_dialled(now, link, binding);
@@ -301,7 +310,7 @@ impl Host {
                     read.abort();
                     drop(writer);
                     let abort = written.abort_handle();
-                    tokio::spawn(async move {
+                    self.closing.spawn(async move {
                         if tokio::time::timeout(LINGER, written).await.is_err() {
                             abort.abort();
                         }

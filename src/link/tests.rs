@@ -191,7 +191,7 @@ fn one_binding_at_both_ends_opens() {
     let expect = Expect::AnyOf(Arc::new([setup(2).id()].into()));
     let mut strings = Strings::default();
     let mut client =
-        Link::dial(setup(1), T0, [3; 32], binding.clone(), Kind::Candidate, expect, &mut strings, Times::default());
+        Link::dial(setup(1), T0, [3; 32], binding, Kind::Candidate, expect, &mut strings, Times::default());
     let mut server = Link::accept(setup(2), T0, [4; 32], binding, Times::default());
     settle(&mut client, &mut server, T0);
     let seen = server.peer().expect("open");

@@ -1,5 +1,6 @@
 //! The links of a node: one entry each, with all that belongs to it.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use core::fmt;
@@ -37,7 +38,7 @@ pub(super) enum Stage {
     /// The host opens the stream.
     Dialling { until: Instant },
     /// Bytes flow.
-    Live(Link),
+    Live(Box<Link>),
 }
 
 pub(super) struct Entry {

@@ -13,6 +13,7 @@ mod route;
 mod tests;
 mod upkeep;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -204,7 +205,7 @@ impl Node {
         }
         let seed = *self.random.secret();
         let link = Link::accept(self.setup.clone(), now, seed, binding, self.limits.times);
-        Ok(self.links.insert(Entry::new(Stage::Live(link), None, &self.limits, now)))
+        Ok(self.links.insert(Entry::new(Stage::Live(Box::new(link)), None, &self.limits, now)))
     }
 
     /// Tells that the stream of an [`Action::Dial`] is open.
@@ -214,7 +215,8 @@ impl Node {
         let (Stage::Dialling { .. }, Some(peer)) = (&entry.stage, entry.dialled) else { return };
         let (seed, expect) = (*self.random.secret(), Expect::Key(peer));
         let (setup, strings, times) = (self.setup.clone(), &mut self.own_strings, self.limits.times);
-        entry.stage = Stage::Live(Link::dial(setup, now, seed, binding, Kind::Member, expect, strings, times));
+        let link = Link::dial(setup, now, seed, binding, Kind::Member, expect, strings, times);
+        entry.stage = Stage::Live(Box::new(link));
         self.settle(now);
     }
 
@@ -259,7 +261,8 @@ impl Node {
     /// Tells that the record of this write, and of all before it, is durable.
     pub fn persisted(&mut self, now: Instant, id: PersistId) {
         let now = self.clock(now);
-        while let Some((_, post)) = self.unpersisted.pop_front_if(|(write, _)| *write <= id) {
+        while self.unpersisted.front().is_some_and(|(write, _)| *write <= id) {
+            let Some((_, post)) = self.unpersisted.pop_front() else { break };
             self.outbox.notify(Event::Published { id: post.id() });
             self.spread(now, None, &crate::overlay::Message::Post { hops: 0, post });
         }

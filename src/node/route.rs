@@ -149,11 +149,11 @@ impl Node {
             return self.close_entry(now, id, Fault::BadMessage.into(), true);
         };
         match self.hub.receive(message) {
-            Received::New { post, relay } => {
+            Received::New { post, relay_hops } => {
                 self.stats.posts += 1;
-                self.outbox.notify(Event::Post { post, link: id });
-                if let Some(relay) = relay {
-                    self.spread(now, Some(id), &relay);
+                self.outbox.notify(Event::Post { post: post.clone(), link: id });
+                if let Some(hops) = relay_hops {
+                    self.spread(now, Some(id), &Message::Post { hops, post });
                 }
             }
             Received::Duplicate => self.stats.duplicates += 1,

@@ -74,7 +74,7 @@ impl Node {
 
     /// The one place where a link ends: its last bytes, its stream, its event, and the next attempt.
     pub(super) fn close_entry(&mut self, now: Instant, id: LinkId, reason: CloseReason, stream_is_up: bool) {
-        if stream_is_up {
+        if stream_is_up && self.links.entries.contains_key(&id) {
             if let Some(bytes) = self.take_output(id) {
                 self.outbox.push(Action::Send { link: id, bytes });
             }

@@ -34,12 +34,12 @@ pub struct Counter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a new post is to be handed to the application and passed on"]
 pub enum Received {
-    /// A new post of a member: hand it over, and pass `relay` on to every link but the one it came from.
+    /// A new post of a member: hand it over, and pass it on to every link but the one it came from.
     New {
         /// The post.
         post: Post,
-        /// What to pass on; nothing at the last hop.
-        relay: Option<Message>,
+        /// The hops to pass it on with; nothing when it has gone far enough.
+        relay_hops: Option<u8>,
     },
     /// It was taken before, or is this bot's own.
     Duplicate,
@@ -101,8 +101,7 @@ impl Hub {
             return Received::Forged;
         }
         self.seen.take(&id);
-        let relay = (hops < MAX_HOPS).then(|| Message::Post { hops: hops + 1, post: post.clone() });
-        Received::New { post, relay }
+        Received::New { post, relay_hops: (hops < MAX_HOPS).then_some(hops + 1) }
     }
 
     /// What must be durable before the posts that were published leave.

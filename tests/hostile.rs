@@ -1,0 +1,423 @@
+//! Hostile peers against a whole node: each ends in a typed reason or a refused command, and nobody else notices.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use interbot::budget::Rate;
+use interbot::crypto::Pure;
+use interbot::link::{Binding, CloseReason, Code, Expect, Facts, Fault, Kind, Link, Setup, Step, Strings, Times};
+use interbot::node::{
+    AcceptError, Action, Config, DialError, Event, LinkId, Node, Output, PublishError, Record, RestoreError, Undrained,
+};
+use interbot::overlay::{Counter, Hub, MAX_POST_BODY, Message, Post, SeenStreams, StreamId};
+use interbot::{BotId, CommunityId, Identity, Instant};
+
+const T0: Instant = Instant::from_millis(1_000);
+
+fn at(millis: u64) -> Instant {
+    Instant::from_millis(1_000 + millis)
+}
+
+fn identity(seed: u8) -> Identity {
+    Identity::from_seed([seed; 32])
+}
+
+fn id(seed: u8) -> BotId {
+    identity(seed).id()
+}
+
+fn config(members: &[u8]) -> Config {
+    Config::new(CommunityId::from_name("test"), members.iter().map(|seed| id(*seed)).collect())
+}
+
+fn node_with(change: impl FnOnce(&mut Config)) -> Node {
+    let mut config = config(&[1, 2, 3, 4]);
+    change(&mut config);
+    Node::new(config, &identity(1), [9; 32], T0)
+}
+
+fn node() -> Node {
+    node_with(|_| {})
+}
+
+/// What a node did since the last look.
+#[derive(Debug, Default)]
+struct Done {
+    sent: BTreeMap<LinkId, Vec<u8>>,
+    closed: Vec<LinkId>,
+    events: Vec<Event>,
+    paused: Vec<LinkId>,
+    resumed: Vec<LinkId>,
+}
+
+impl Done {
+    fn reasons(&self) -> Vec<CloseReason> {
+        let reasons = self.events.iter().filter_map(|event| match event {
+            Event::Closed { reason, .. } => Some(*reason),
+            _ => None,
+        });
+        reasons.collect()
+    }
+}
+
+fn drain(node: &mut Node, now: Instant) -> Done {
+    let mut done = Done::default();
+    while let Output::Do(action) = node.poll() {
+        match action {
+            Action::Send { link, bytes } => {
+                assert!(!done.closed.contains(&link), "nothing follows a close");
+                node.handle_written(now, link, bytes.len());
+                done.sent.entry(link).or_default().extend_from_slice(&bytes);
+            }
+            Action::CloseLink { link } => done.closed.push(link),
+            Action::PauseReading { link } => done.paused.push(link),
+            Action::ResumeReading { link } => done.resumed.push(link),
+            Action::Persist { id, .. } => node.persisted(now, id),
+            Action::Notify(event) => done.events.push(event),
+            Action::Dial { .. } => {}
+        }
+    }
+    done
+}
+
+/// A peer with a real key that speaks the link's own words, and then whatever the test wants.
+struct Puppet {
+    link: Link,
+    at: LinkId,
+}
+
+fn setup(seed: u8) -> Arc<Setup> {
+    let community = CommunityId::from_name("test");
+    Arc::new(Setup::new(Arc::new(Pure), &identity(seed), community, false, Facts::default()).expect("no credentials"))
+}
+
+fn dial_as(seed: u8, kind: Kind, link_seed: u8) -> Link {
+    let (expect, strings) = (Expect::Key(id(1)), &mut Strings::default());
+    Link::dial(setup(seed), T0, [link_seed; 32], Binding::None, kind, expect, strings, Times::default())
+}
+
+/// Passes bytes between a puppet and the node until both are quiet.
+fn talk(node: &mut Node, puppet: &mut Puppet, now: Instant) -> (Done, Vec<Step>) {
+    let (mut all, mut steps) = (Done::default(), Vec::new());
+    loop {
+        let bytes = puppet.link.take_output();
+        node.handle_bytes(now, puppet.at, &bytes).expect("drained");
+        let mut done = drain(node, now);
+        let back = done.sent.remove(&puppet.at).unwrap_or_default();
+        all.events.append(&mut done.events);
+        all.closed.append(&mut done.closed);
+        all.paused.append(&mut done.paused);
+        let mut input = &back[..];
+        loop {
+            match puppet.link.step(now, &mut input) {
+                Step::NeedMore => break,
+                step => steps.push(step),
+            }
+        }
+        if puppet.link.output_len() == 0 {
+            return (all, steps);
+        }
+    }
+}
+
+fn linked_at(node: &mut Node, seed: u8, link_seed: u8, now: Instant) -> (Puppet, Done, Vec<Step>) {
+    let at = node.handle_accepted(now, Binding::None).expect("a slot");
+    let mut puppet = Puppet { link: dial_as(seed, Kind::Member, link_seed), at };
+    let (done, steps) = talk(node, &mut puppet, now);
+    (puppet, done, steps)
+}
+
+fn linked(node: &mut Node, seed: u8) -> Puppet {
+    let (puppet, _, steps) = linked_at(node, seed, seed, T0);
+    assert_eq!(steps, [Step::Open]);
+    puppet
+}
+
+fn author(seed: u8, next: u64) -> Hub {
+    let counter = Counter { stream: StreamId::from_u64(7), next };
+    let (community, roster) = (CommunityId::from_name("test"), Arc::default());
+    Hub::new(Arc::new(Pure), &identity(seed), community, roster, counter, SeenStreams::default())
+}
+
+fn wire(hops: u8, post: Post) -> Vec<u8> {
+    let mut out = bytes::BytesMut::new();
+    Message::Post { hops, post }.encode(&mut out);
+    out.to_vec()
+}
+
+#[test]
+fn ten_thousand_half_open_links_take_256_slots_and_no_open_link_notices() {
+    let mut node = node();
+    let mut friend = linked(&mut node, 2);
+    let mut closed = 0;
+    for n in 0..10_000u64 {
+        let now = at(n / 10);
+        let link = node.handle_accepted(now, Binding::None).expect("the oldest makes room");
+        node.handle_bytes(now, link, &[0, 0]).expect("drained");
+        let done = drain(&mut node, now);
+        assert!(done.reasons().iter().all(|reason| *reason == CloseReason::Here(Code::Full)));
+        closed += done.closed.len();
+    }
+    assert_eq!((closed, node.links().count()), (10_000 - 256, 257));
+    assert!(friend.link.send(at(1_000), &wire(0, author(2, 1).publish(b"still here"))));
+    let (done, _) = talk(&mut node, &mut friend, at(1_000));
+    assert!(matches!(&done.events[..], [Event::Post { .. }]), "{done:?}");
+    node.handle_timeout(at(6_000));
+    let done = drain(&mut node, at(6_000));
+    assert_eq!(done.reasons(), vec![Fault::HandshakeTimeout.into(); 256]);
+    assert_eq!(node.links().count(), 1);
+}
+
+#[test]
+fn handshakes_under_way_are_not_pushed_out_and_a_newcomer_is_refused() {
+    let mut node = node_with(|config| config.limits.half_open = 2);
+    for link_seed in 0..2 {
+        let link = node.handle_accepted(T0, Binding::None).expect("a slot");
+        let hello = dial_as(2, Kind::Member, link_seed).take_output();
+        node.handle_bytes(T0, link, &hello).expect("drained");
+        assert!(drain(&mut node, T0).sent.contains_key(&link));
+    }
+    assert_eq!(node.handle_accepted(T0, Binding::None), Err(AcceptError::Full));
+    assert_eq!(node.links().count(), 2);
+}
+
+#[test]
+fn a_flood_of_handshakes_is_told_full_in_clear_and_costs_no_signature() {
+    let mut node = node_with(|config| config.limits.handshakes = Rate { per_second: 1, burst: 3 });
+    let mut refused = 0;
+    for link_seed in 0..10 {
+        let link = node.handle_accepted(T0, Binding::None).expect("a slot");
+        let hello = dial_as(2, Kind::Member, link_seed).take_output();
+        node.handle_bytes(T0, link, &hello).expect("drained");
+        let done = drain(&mut node, T0);
+        if done.sent[&link] == [0, 0, 0, 6, 4, 2, 0, 0, 0, 1] {
+            assert_eq!(done.reasons(), [CloseReason::Here(Code::Full)]);
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 7);
+}
+
+#[test]
+fn one_byte_a_second_ends_after_five_seconds() {
+    let mut node = node();
+    let link = node.handle_accepted(T0, Binding::None).expect("a slot");
+    let hello = dial_as(2, Kind::Member, 1).take_output();
+    for second in 0..5 {
+        node.handle_bytes(at(second * 1000), link, &hello[second as usize..][..1]).expect("drained");
+        node.handle_timeout(at(second * 1000));
+        assert_eq!(drain(&mut node, T0).closed, []);
+    }
+    assert_eq!(node.poll(), Output::Idle { wake_at: Some(at(5_000)) });
+    node.handle_timeout(at(5_000));
+    assert_eq!(drain(&mut node, at(5_000)).reasons(), [Fault::HandshakeTimeout.into()]);
+}
+
+#[test]
+fn unlisted_keys_and_candidates_are_told_unknown_member() {
+    for (seed, kind) in [(8, Kind::Member), (8, Kind::Candidate), (2, Kind::Candidate)] {
+        let mut node = node();
+        let at = node.handle_accepted(T0, Binding::None).expect("a slot");
+        let mut puppet = Puppet { link: dial_as(seed, kind, 1), at };
+        let (done, steps) = talk(&mut node, &mut puppet, T0);
+        let told = CloseReason::Peer { code: Code::UnknownMember, retry_after: Duration::ZERO };
+        assert_eq!(steps, [Step::Closed(told)]);
+        assert!(matches!(&done.events[..], [Event::Closed { peer: Some(peer), .. }] if *peer == id(seed)));
+    }
+}
+
+#[test]
+fn i26_a_string_that_a_member_used_before_closes_without_an_answer() {
+    let mut node = node();
+    let (first, ..) = linked_at(&mut node, 2, 77, T0);
+    node.handle_ended(T0, first.at);
+    drain(&mut node, T0);
+    // The same seed draws the same string; the server's half differs, so this is no replay.
+    let (_, done, steps) = linked_at(&mut node, 2, 77, T0);
+    assert_eq!((done.reasons(), steps), (vec![Fault::BadChallenge.into()], vec![]));
+}
+
+#[test]
+fn a_second_link_with_one_key_is_told_already_connected_and_the_first_is_probed() {
+    let mut node = node();
+    let mut first = linked(&mut node, 2);
+    let (_, done, steps) = linked_at(&mut node, 2, 99, T0);
+    let told = CloseReason::Peer { code: Code::AlreadyConnected, retry_after: Duration::ZERO };
+    assert_eq!((done.reasons(), steps), (vec![CloseReason::Here(Code::AlreadyConnected)], vec![Step::Closed(told)]));
+    // The first one answers the probe and stays; when it does not, it goes within ten seconds.
+    talk(&mut node, &mut first, T0);
+    node.handle_timeout(at(9_000));
+    assert_eq!(drain(&mut node, at(9_000)).closed, []);
+    linked_at(&mut node, 2, 98, at(9_000));
+    for second in 10..=19 {
+        node.handle_timeout(at(second * 1000));
+    }
+    assert_eq!(drain(&mut node, at(19_000)).reasons(), [Fault::Silence.into()]);
+    let (_, _, steps) = linked_at(&mut node, 2, 97, at(19_000));
+    assert_eq!(steps, [Step::Open]);
+}
+
+#[test]
+fn more_children_than_allowed_are_told_full() {
+    let mut node = node_with(|config| config.limits.children = 1);
+    linked(&mut node, 2);
+    let (_, _, steps) = linked_at(&mut node, 3, 3, T0);
+    let told = CloseReason::Peer { code: Code::Full, retry_after: Duration::from_secs(60) };
+    assert_eq!(steps, [Step::Closed(told)]);
+}
+
+#[test]
+fn a_bad_message_closes_its_link_and_no_other() {
+    let good = wire(0, author(2, 1).publish(b"x"));
+    let mut forged = good.clone();
+    *forged.last_mut().expect("bytes") ^= 1;
+    for (message, fault) in [
+        (&b""[..], Fault::BadMessage),
+        (b"\x80", Fault::BadMessage),
+        (b"\x81\x18\x01", Fault::BadMessage),
+        (&[&good[..], &[0]].concat(), Fault::BadMessage),
+        (&wire(0, author(2, 1).publish(b"x"))[..20], Fault::BadMessage),
+        (&forged, Fault::BadSignature),
+    ] {
+        let mut node = node();
+        let (mut bad, mut good) = (linked(&mut node, 2), linked(&mut node, 3));
+        assert!(bad.link.send(T0, message));
+        let (done, _) = talk(&mut node, &mut bad, T0);
+        assert_eq!(done.reasons(), [fault.into()]);
+        assert!(good.link.send(T0, &wire(0, author(3, 1).publish(b"fine"))));
+        let (done, _) = talk(&mut node, &mut good, T0);
+        assert!(matches!(&done.events[..], [Event::Post { .. }]));
+    }
+}
+
+#[test]
+fn strangers_posts_and_own_posts_are_dropped_and_counted() {
+    let mut node = node();
+    let mut puppet = linked(&mut node, 2);
+    for post in [author(8, 1).publish(b"from a stranger"), author(1, 1).publish(b"in my name")] {
+        assert!(puppet.link.send(T0, &wire(3, post)));
+    }
+    let (done, _) = talk(&mut node, &mut puppet, T0);
+    assert!(done.events.is_empty() && done.closed.is_empty());
+    assert_eq!((node.stats().strangers, node.stats().duplicates), (1, 1));
+}
+
+#[test]
+fn a_flood_of_posts_pauses_its_link_and_a_host_that_goes_on_reading_loses_it() {
+    let mut node = node_with(|config| config.limits.posts = Rate { per_second: 10, burst: 10 });
+    let (mut puppet, other) = (linked(&mut node, 2), linked(&mut node, 3));
+    let mut hub = author(2, 1);
+    let mut flood = |node: &mut Node, puppet: &mut Puppet, now, count| {
+        for _ in 0..count {
+            assert!(puppet.link.send(now, &wire(0, hub.publish(b"again"))));
+        }
+        talk(node, puppet, now).0
+    };
+    let done = flood(&mut node, &mut puppet, T0, 12);
+    assert_eq!((done.events.len(), done.paused), (12, vec![puppet.at]));
+    assert_eq!(node.poll(), Output::Idle { wake_at: Some(at(200)) });
+    node.handle_timeout(at(200));
+    assert_eq!(drain(&mut node, at(200)).resumed, [puppet.at]);
+    let done = flood(&mut node, &mut puppet, at(200), 60);
+    assert_eq!(done.reasons(), [Fault::OverBudget.into()]);
+    assert!(node.links().any(|link| link.link == other.at));
+}
+
+#[test]
+fn a_host_that_never_polls_is_refused_and_loses_nothing() {
+    let mut node = node_with(|config| config.limits.outbox = 4);
+    let mut refused = 0;
+    for _ in 0..20 {
+        match node.handle_accepted(T0, Binding::None) {
+            Ok(link) => {
+                let hello = dial_as(2, Kind::Member, 1).take_output();
+                refused += usize::from(node.handle_bytes(T0, link, &hello) == Err(Undrained));
+            }
+            Err(error) => {
+                assert_eq!(error, AcceptError::Undrained(Undrained));
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 16);
+    let done = drain(&mut node, T0);
+    assert_eq!(done.sent.len(), 4);
+}
+
+#[test]
+fn the_hosts_mistakes_are_refused_with_advice_and_change_nothing() {
+    let mut node = node();
+    assert_eq!(node.dial(T0, id(1), "me"), Err(DialError::OurOwnKey));
+    assert_eq!(node.dial(T0, id(8), "stranger"), Err(DialError::NotAMember(id(8))));
+    let error = node.dial(T0, id(8), "stranger").expect_err("no member").to_string();
+    assert!(error.ends_with("is not among the members: add it to the list of members first"), "{error}");
+    assert_eq!(node.publish(T0, &vec![0; MAX_POST_BODY + 1]), Err(PublishError::TooLong(MAX_POST_BODY + 1)));
+    assert_eq!(node.poll(), Output::Idle { wake_at: None });
+    let mut full = node_with(|config| config.limits.dials = 1);
+    assert_eq!(full.dial(T0, id(2), "a"), Ok(()));
+    assert_eq!(full.dial(T0, id(3), "b"), Err(DialError::TooMany(1)));
+    assert_eq!(full.dial(T0, id(2), "another address"), Ok(()));
+    let record = Record { key: "posts/counter".into(), value: "?".into() };
+    let damaged = Node::restore(config(&[1]), &identity(1), [1; 32], T0, [record]).err();
+    assert_eq!(damaged, Some(RestoreError::Damaged("posts/counter".into())));
+}
+
+#[test]
+fn another_key_than_the_dialled_one_closes_the_link_and_is_tried_again() {
+    let mut node = node();
+    node.dial(T0, id(2), "somewhere").expect("a member");
+    let Output::Do(Action::Dial { link, .. }) = node.poll() else { panic!("a dial") };
+    node.handle_dialled(T0, link, Binding::None);
+    let mut impostor = Link::accept(setup(3), T0, [5; 32], Binding::None, Times::default());
+    let sent = drain(&mut node, T0).sent.remove(&link).expect("CONNECT");
+    assert_eq!(impostor.step(T0, &mut &sent[..]), Step::Hello);
+    impostor.answer().expect("a good point");
+    let bytes = impostor.take_output();
+    node.handle_bytes(T0, link, &bytes).expect("drained");
+    let done = drain(&mut node, T0);
+    assert!(done.sent.is_empty(), "nothing about this bot is told");
+    let [Event::Closed { reason, peer, retry_at: Some(retry), .. }] = &done.events[..] else { panic!("{done:?}") };
+    assert_eq!((*reason, *peer), (Fault::WrongPeer.into(), Some(id(2))));
+    assert!(*retry >= at(500) && *retry <= at(1_500));
+}
+
+#[test]
+fn input_for_links_that_are_gone_is_ignored() {
+    let mut node = node();
+    let puppet = linked(&mut node, 2);
+    node.close(T0, puppet.at, Code::GoingAway);
+    assert_eq!(drain(&mut node, T0).reasons(), [CloseReason::Here(Code::GoingAway)]);
+    node.handle_bytes(T0, puppet.at, b"late").expect("drained");
+    node.handle_written(T0, puppet.at, 1_000_000);
+    node.handle_ended(T0, puppet.at);
+    node.handle_dialled(T0, puppet.at, Binding::None);
+    node.close(T0, puppet.at, Code::GoingAway);
+    assert_eq!(node.poll(), Output::Idle { wake_at: None });
+}
+
+#[test]
+fn a_link_that_nobody_reads_is_closed_when_its_queue_is_full() {
+    let mut node = node();
+    let (mut deaf, mut loud) = (linked(&mut node, 2), linked(&mut node, 3));
+    let _ = &mut deaf;
+    let mut hub = author(3, 1);
+    let (mut events, mut stalled) = (0, None);
+    for n in 0..200u64 {
+        assert!(loud.link.send(T0, &wire(0, hub.publish(&[7; 10_000]))));
+        let bytes = loud.link.take_output();
+        node.handle_bytes(T0, loud.at, &bytes).expect("drained");
+        // A host that ignores the pause, and never reports anything as written on the deaf link.
+        while let Output::Do(action) = node.poll() {
+            match action {
+                Action::Notify(Event::Post { .. }) => events += 1,
+                Action::Notify(Event::Closed { link, reason, .. }) => stalled = Some((n, link, reason)),
+                _ => {}
+            }
+        }
+    }
+    let (n, link, reason) = stalled.expect("closed");
+    assert_eq!((link, reason, events), (deaf.at, Fault::Stalled.into(), 200));
+    // 64 KiB on their way and 1 MiB waiting, in posts of some 10 kB.
+    assert!((105..=118).contains(&n), "{n}");
+}
