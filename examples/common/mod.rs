@@ -16,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::rustls;
 
 /// Kernel buffers of each socket: small, so that backpressure is felt at once and latency stays low.
-const SOCKET_BUFFER: u32 = 64 * 1024;
+const SOCKET_BUFFER: u32 = 32 * 1024;
 /// How long a TCP connection with its TLS handshake may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a closed link may take to write its last bytes.
@@ -191,7 +191,7 @@ impl Host {
 
     /// A host that keeps nothing, for bots that live only as long as their process.
     pub(crate) fn forgetful(node: Node, clock: Clock, tls: Option<Tls>) -> Self {
-        let (inputs, queue) = mpsc::channel(256);
+        let (inputs, queue) = mpsc::channel(64);
         let opening = Arc::new(Semaphore::new(MAX_OPENING));
         Self { node, clock, tls, wires: HashMap::new(), inputs, queue, to_disk: None, opening, closing: JoinSet::new() }
     }
@@ -381,7 +381,7 @@ impl Host {
         });
         let inputs = self.inputs.clone();
         let read = tokio::spawn(async move {
-            let mut buffer = vec![0; 16 * 1024];
+            let mut buffer = vec![0; 8 * 1024];
             loop {
                 if is_paused.wait_for(|paused| !paused).await.is_err() {
                     return;

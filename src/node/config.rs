@@ -63,17 +63,18 @@ pub struct Limits {
     pub retry_max: Duration,
     /// How long a link must have been open for the wait to start at its shortest again: 60 s.
     pub retry_forget: Duration,
-    /// Sealed bytes handed to the host and not reported as written, above which nothing more is sealed: 64 KiB.
+    /// Sealed bytes handed to the host and not reported as written, above which nothing more is sealed: 32 KiB.
     pub window_bytes: usize,
-    /// Messages waiting for the window, above which other links are not read: 64 KiB.
+    /// Messages waiting for the window, above which other links are not read: 32 KiB.
     pub queue_high_bytes: usize,
-    /// Messages waiting, below which they are read again: 16 KiB.
+    /// Messages waiting, below which they are read again: 8 KiB.
     pub queue_low_bytes: usize,
     /// Messages waiting, above which the link is closed at once: 1 MiB.
     pub queue_max_bytes: usize,
-    /// How long a link may keep others from being read before it is closed: 10 s. The slowest reader that is kept takes
-    /// about 5 kB a second.
+    /// How often a link that keeps others from being read must show progress: 10 s.
     pub stall: Duration,
+    /// Bytes that must be written in each of these spans: 16 KiB, so the slowest reader that is kept takes 1.6 kB a second.
+    pub stall_bytes: usize,
     /// Posts taken from one link: 5,000 a second, burst 10,000, some 15 % of a core; above it the link is not read.
     pub posts: Rate,
     /// Own posts that wait for their counter to be durable: 1,024; above it publishing is refused.
@@ -94,11 +95,12 @@ impl Default for Limits {
             retry_min: Duration::from_secs(1),
             retry_max: Duration::from_secs(600),
             retry_forget: Duration::from_secs(60),
-            window_bytes: 64 * 1024,
-            queue_high_bytes: 64 * 1024,
-            queue_low_bytes: 16 * 1024,
+            window_bytes: 32 * 1024,
+            queue_high_bytes: 32 * 1024,
+            queue_low_bytes: 8 * 1024,
             queue_max_bytes: 1024 * 1024,
             stall: Duration::from_secs(10),
+            stall_bytes: 16 * 1024,
             posts: Rate { per_second: 5_000, burst: 10_000 },
             unpersisted_posts: 1024,
             outbox: 65_536,

@@ -53,8 +53,10 @@ pub(super) struct Entry {
     /// Messages that wait for the window; shared with other links' queues.
     pub(super) queue: VecDeque<Bytes>,
     pub(super) queued_bytes: usize,
-    /// Since when the queue keeps others from being read.
+    /// Since when the queue keeps others from being read, or since it last showed that it moves.
     pub(super) congested_since: Option<Instant>,
+    /// Bytes written since then.
+    written: usize,
     pub(super) posts: Budget,
     /// Until when the link is not read because it sent too much.
     pub(super) over_budget_until: Option<Instant>,
@@ -74,6 +76,7 @@ impl Entry {
             queue: VecDeque::new(),
             queued_bytes: 0,
             congested_since: None,
+            written: 0,
             posts: Budget::new(limits.posts, now),
             over_budget_until: None,
             paused: false,
@@ -122,7 +125,25 @@ impl Entry {
         self.fill_window(now, limits);
         if self.queued_bytes > limits.queue_high_bytes && self.congested_since.is_none() {
             self.congested_since = Some(now);
+            self.written = 0;
         }
+    }
+
+    /// Takes the host's word that bytes were written.
+    pub(super) fn written(&mut self, now: Instant, bytes: usize, limits: &Limits) {
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+        self.written = self.written.saturating_add(bytes);
+        self.fill_window(now, limits);
+    }
+
+    /// Whether the link kept others waiting for a whole span without moving; a link that moved gets another span.
+    pub(super) fn is_stalled(&mut self, now: Instant, limits: &Limits) -> bool {
+        if self.congested_since.is_none_or(|since| now < since + limits.stall) {
+            return false;
+        }
+        let moved = core::mem::take(&mut self.written) >= limits.stall_bytes;
+        self.congested_since = Some(now);
+        !moved
     }
 
     /// Seals waiting messages while the window allows.

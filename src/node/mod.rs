@@ -237,8 +237,7 @@ impl Node {
     pub fn handle_written(&mut self, now: Instant, id: LinkId, bytes: usize) {
         let now = self.clock(now);
         let Some(entry) = self.links.entries.get_mut(&id) else { return };
-        entry.in_flight = entry.in_flight.saturating_sub(bytes);
-        entry.fill_window(now, &self.limits);
+        entry.written(now, bytes, &self.limits);
         self.settle(now);
     }
 

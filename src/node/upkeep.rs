@@ -125,7 +125,7 @@ impl Node {
             Stage::Dialling { until } => (*until <= now).then_some(CloseReason::Unreachable),
             Stage::Live(link) => link.handle_timeout(now),
         };
-        let stalled = entry.congested_since.is_some_and(|since| since + self.limits.stall <= now);
+        let stalled = entry.is_stalled(now, &self.limits);
         if let Some(reason) = reason.or(stalled.then_some(Fault::Stalled.into())) {
             self.close_entry(now, id, reason, true);
         }
