@@ -304,6 +304,25 @@ fn a_peer_that_stops_reading_is_cut_off_and_nobody_else_loses_anything() {
 }
 
 #[test]
+fn a_slow_link_that_moves_is_not_taken_for_silence() {
+    let (mut net, bots) = tree(14, 3);
+    let mut published = 0;
+    // Bot 1 reads in gulps, with eight seconds between them: answers to keepalives come late, behind all that is queued.
+    for tick in 0..6000 {
+        let gulp = tick % 180 < 20;
+        net.set_deaf(bots[1], bots[0], !gulp);
+        published += u64::from(net.publish(bots[0], &[9; 3000]).is_ok());
+        net.run_for(Duration::from_millis(50));
+    }
+    net.set_deaf(bots[1], bots[0], false);
+    net.run_for(30 * SECOND);
+    assert_eq!((closings(&net, bots[0]), closings(&net, bots[1])), (vec![], vec![]));
+    let all: Vec<u64> = (1..=published).collect();
+    assert!(published > 1000, "{published}");
+    assert_eq!((seqs(&net, bots[1], net.id(bots[0])), seqs(&net, bots[2], net.id(bots[0]))), (all.clone(), all));
+}
+
+#[test]
 fn backpressure_reaches_the_author_and_nothing_is_lost() {
     let (mut net, bots) = tree(12, 7);
     net.set_latency(Duration::from_millis(200));

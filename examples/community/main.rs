@@ -140,13 +140,20 @@ async fn community(options: &Options, lines: Vec<Vec<u8>>, posts: u32) -> Result
         }
         let tls = if options.plain { None } else { Some(Tls::new()?) };
         let (commands, receiver) = mpsc::channel(4);
-        let (board, feed) = (board.clone(), Mutex::new(Feed { lines: lines.clone(), next: 0, posts, begun: false }));
+        let (board, feed) =
+            (board.clone(), Mutex::new(Feed { lines: lines.clone(), next: 0, posts, begun: false, ended: false }));
         let task = tokio::spawn(async move {
             let mut host = Host::forgetful(node, clock, tls);
             let feed = &feed;
             let on_event = |node: &mut Node, now: Instant, event: Event| {
                 match event {
-                    Event::LinkUp { .. } | Event::Closed { .. } => board.links(at, node),
+                    Event::LinkUp { .. } => board.links(at, node),
+                    Event::Closed { peer, reason, .. } => {
+                        board.links(at, node);
+                        if !lock(feed).ended {
+                            eprintln!("#{at}: link with {peer:?} closed: {reason}");
+                        }
+                    }
                     Event::Post { post, .. } => {
                         let id = post.id();
                         let genuine = id.origin == author && lock(feed).line(id.seq) == &post.body()[..];
@@ -163,7 +170,10 @@ async fn community(options: &Options, lines: Vec<Vec<u8>>, posts: u32) -> Result
                     lock(feed).publish(node, now, &board);
                     Then::GoOn
                 }
-                Command::End => Then::Stop,
+                Command::End => {
+                    lock(feed).ended = true;
+                    Then::Stop
+                }
             };
             host.run(listener, receiver, on_event, on_command).await;
             host.node.stats()
@@ -204,6 +214,7 @@ struct Feed {
     next: u32,
     posts: u32,
     begun: bool,
+    ended: bool,
 }
 
 impl Feed {

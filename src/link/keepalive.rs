@@ -42,7 +42,7 @@ impl KeepaliveTimes {
 }
 
 /// Questions that may be open at once; a peer that sends data but never answers reaches it.
-const MAX_OPEN: usize = 8;
+const MAX_OPEN: usize = 32;
 /// Echoes nobody asked for, until the link is closed for them.
 const MAX_UNSOLICITED: u32 = 16;
 /// A timer that fires later than this says that this side was away, and proves nothing about the peer.
@@ -60,7 +60,7 @@ pub(super) struct Keepalive {
     open: VecDeque<[u8; 16]>,
     probe_until: Option<Instant>,
     unsolicited: u32,
-    /// While the host does not read, silence proves nothing.
+    /// While the host does not read, or much waits to be written, silence proves nothing.
     paused: bool,
 }
 
@@ -129,7 +129,9 @@ impl Keepalive {
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
         if self.paused {
-            return None;
+            // The other side is to hear something all the same.
+            let asks = self.side == Side::Server && self.open.len() < MAX_OPEN;
+            return asks.then(|| self.sent + self.times.idle);
         }
         let regular = match (self.side, self.asked) {
             (Side::Client, _) => self.heard + self.times.client_silence,
@@ -141,6 +143,9 @@ impl Keepalive {
 
     pub(super) fn timeout(&mut self, now: Instant) -> Result<Due, Fault> {
         let Some(due) = self.wake_at().filter(|due| *due <= now) else { return Ok(Due::Nothing) };
+        if self.paused {
+            return Ok(Due::Ask);
+        }
         if now.since(due) > LATE && (self.asked.is_some() || self.side == Side::Client || self.probe_until.is_some()) {
             self.forgive(now);
             return Ok(Due::Nothing);

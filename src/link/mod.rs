@@ -345,7 +345,7 @@ impl Link {
         }
     }
 
-    /// Tells that the host stopped or resumed reading: while it does not read, silence proves nothing.
+    /// Tells whether silence proves nothing now: the host does not read, or what was sent waits to be written.
     pub fn set_paused(&mut self, now: Instant, paused: bool) {
         if let State::Open(open) = &mut self.state {
             open.keepalive.set_paused(now, paused);

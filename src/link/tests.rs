@@ -511,13 +511,22 @@ fn a_probe_that_is_not_answered_closes_either_side() {
 }
 
 #[test]
-fn a_paused_link_is_not_judged_by_its_silence() {
-    let (_, mut server) = open_pair();
+fn a_paused_link_is_not_judged_by_its_silence_and_goes_on_asking() {
+    let (mut client, mut server) = open_pair();
     assert_eq!(server.handle_timeout(Instant::from_millis(10_000)), None);
     server.set_paused(Instant::from_millis(11_000), true);
-    assert_eq!((server.wake_at(), server.handle_timeout(Instant::from_millis(60_000))), (None, None));
-    server.set_paused(Instant::from_millis(60_000), false);
-    assert_eq!(server.wake_at(), Some(Instant::from_millis(65_000)));
+    client.set_paused(Instant::from_millis(11_000), true);
+    assert_eq!((server.wake_at(), client.wake_at()), (Some(Instant::from_millis(20_000)), None));
+    let _ = server.take_output();
+    for second in 1..=600 {
+        let now = Instant::from_millis(11_000 + second * 1000);
+        assert_eq!((server.handle_timeout(now), client.handle_timeout(now)), (None, None));
+    }
+    // The peer heard a question every ten seconds, until 32 were open.
+    assert_eq!(server.take_output().len(), 31 * (5 + 17 + 16));
+    assert_eq!(server.wake_at(), None);
+    server.set_paused(Instant::from_millis(620_000), false);
+    assert_eq!(server.wake_at(), Some(Instant::from_millis(625_000)));
 }
 
 #[test]

@@ -53,8 +53,10 @@ pub(super) struct Entry {
     /// Messages that wait for the window; shared with other links' queues.
     pub(super) queue: VecDeque<Bytes>,
     pub(super) queued_bytes: usize,
-    /// Since when the queue keeps others from being read, or since it last showed that it moves.
-    pub(super) congested_since: Option<Instant>,
+    /// Whether the queue keeps others from being read.
+    pub(super) congested: bool,
+    /// Since when anything is queued, or since the queue last showed that it moves.
+    queued_since: Option<Instant>,
     /// Bytes written since then.
     written: usize,
     pub(super) posts: Budget,
@@ -75,7 +77,8 @@ impl Entry {
             in_flight: 0,
             queue: VecDeque::new(),
             queued_bytes: 0,
-            congested_since: None,
+            congested: false,
+            queued_since: None,
             written: 0,
             posts: Budget::new(limits.posts, now),
             over_budget_until: None,
@@ -123,8 +126,9 @@ impl Entry {
         self.queued_bytes += message.len();
         self.queue.push_back(message.clone());
         self.fill_window(now, limits);
-        if self.queued_bytes > limits.queue_high_bytes && self.congested_since.is_none() {
-            self.congested_since = Some(now);
+        self.congested |= self.queued_bytes > limits.queue_high_bytes;
+        if !self.queue.is_empty() && self.queued_since.is_none() {
+            self.queued_since = Some(now);
             self.written = 0;
         }
     }
@@ -136,14 +140,20 @@ impl Entry {
         self.fill_window(now, limits);
     }
 
-    /// Whether the link kept others waiting for a whole span without moving; a link that moved gets another span.
+    /// Whether the queue did not move for a whole span; one that moved gets another span.
     pub(super) fn is_stalled(&mut self, now: Instant, limits: &Limits) -> bool {
-        if self.congested_since.is_none_or(|since| now < since + limits.stall) {
+        if self.queued_since.is_none_or(|since| now < since + limits.stall) {
             return false;
         }
         let moved = core::mem::take(&mut self.written) >= limits.stall_bytes;
-        self.congested_since = Some(now);
+        self.queued_since = Some(now);
         !moved
+    }
+
+    /// While messages are queued, the stall rule judges the peer, and its silence proves nothing: an answer to a question
+    /// would be behind all that is queued.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.queued_since.is_some()
     }
 
     /// Seals waiting messages while the window allows.
@@ -155,8 +165,9 @@ impl Entry {
             let taken = link.send(now, &message);
             debug_assert!(taken, "only messages that fit are queued, on open links");
         }
-        if self.queued_bytes < limits.queue_low_bytes {
-            self.congested_since = None;
+        self.congested &= self.queued_bytes >= limits.queue_low_bytes;
+        if self.queue.is_empty() {
+            self.queued_since = None;
         }
     }
 
@@ -170,7 +181,7 @@ impl Entry {
             Stage::Dialling { until } => Some(*until),
             Stage::Live(link) => link.wake_at(),
         };
-        let stall = self.congested_since.map(|since| since + limits.stall);
+        let stall = self.queued_since.map(|since| since + limits.stall);
         [stage, stall, self.over_budget_until].into_iter().flatten().min()
     }
 }

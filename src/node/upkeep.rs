@@ -15,19 +15,20 @@ impl Node {
     /// Brings the outbox up to date with all links: what is sealed is marked for sending, what is too much is closed, and
     /// reading is paused or resumed.
     pub(super) fn settle(&mut self, now: Instant) {
-        let congested = self.links.entries.values().filter(|entry| entry.congested_since.is_some()).count();
+        let congested = self.links.entries.values().filter(|entry| entry.congested).count();
         let mut overfull = Vec::new();
         for (id, entry) in &mut self.links.entries {
             if entry.waiting_bytes() > self.limits.queue_max_bytes {
                 overfull.push(*id);
             }
-            let held_up = congested > usize::from(entry.congested_since.is_some());
+            let held_up = congested > usize::from(entry.congested);
             let pause = entry.is_open() && (held_up || entry.over_budget_until.is_some());
+            let unjudged = pause || entry.has_backlog();
+            if let Some(link) = entry.link_mut() {
+                link.set_paused(now, unjudged);
+            }
             if pause != entry.paused {
                 entry.paused = pause;
-                if let Some(link) = entry.link_mut() {
-                    link.set_paused(now, pause);
-                }
                 let link = *id;
                 self.outbox.push(if pause { Action::PauseReading { link } } else { Action::ResumeReading { link } });
             }
@@ -51,7 +52,7 @@ impl Node {
     pub(super) fn is_busy(&self) -> bool {
         self.unpersisted.len() >= self.limits.unpersisted_posts
             || self.outbox.len() >= self.limits.outbox
-            || self.links.entries.values().any(|entry| entry.congested_since.is_some())
+            || self.links.entries.values().any(|entry| entry.congested)
     }
 
     /// What the link has sealed by now.
