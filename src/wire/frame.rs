@@ -104,18 +104,14 @@ impl FrameReader {
             self.header_len = 0;
             self.body.clear();
         }
-        if self.header_len < HEADER_LEN {
-            let n = input.len().min(HEADER_LEN - self.header_len);
-            let (head, rest) = input.split_at(n);
-            self.header[self.header_len..][..n].copy_from_slice(head);
-            self.header_len += n;
-            *input = rest;
-            if self.header_len < HEADER_LEN {
-                return Ok(None);
-            }
-            self.check(limit)?;
-        }
-        let (kind, length) = self.split_header();
+        let header = if self.header_len == HEADER_LEN {
+            self.header
+        } else {
+            let Some(header) = self.take_header(input) else { return Ok(None) };
+            check(header, limit)?;
+            header
+        };
+        let (kind, length) = split(header);
         let kind = FrameKind::from_wire(kind).ok_or(FrameError::Kind(kind))?;
         let body_len = length as usize - 1;
         let missing = body_len - self.body.len();
@@ -129,7 +125,23 @@ impl FrameReader {
             return Ok(None);
         }
         self.done = true;
-        Ok(Some(Frame { kind, header: self.header, body: &mut self.body }))
+        Ok(Some(Frame { kind, header, body: &mut self.body }))
+    }
+
+    /// Takes what is missing of the header; the whole of it in one move where the input has it.
+    fn take_header(&mut self, input: &mut &[u8]) -> Option<[u8; HEADER_LEN]> {
+        if let (0, Some((header, rest))) = (self.header_len, input.split_first_chunk()) {
+            *input = rest;
+            self.header_len = HEADER_LEN;
+            self.header = *header;
+            return Some(*header);
+        }
+        let n = input.len().min(HEADER_LEN - self.header_len);
+        let (head, rest) = input.split_at(n);
+        self.header[self.header_len..][..n].copy_from_slice(head);
+        self.header_len += n;
+        *input = rest;
+        (self.header_len == HEADER_LEN).then_some(self.header)
     }
 
     /// Bytes of an unfinished frame that are held, and whether there is one.
@@ -137,21 +149,20 @@ impl FrameReader {
     pub fn held_bytes(&self) -> usize {
         if self.done { 0 } else { self.header_len + self.body.len() }
     }
+}
 
-    fn check(&self, limit: impl FnOnce(FrameKind) -> Option<usize>) -> Result<(), FrameError> {
-        let (number, length) = self.split_header();
-        let kind = FrameKind::from_wire(number).ok_or(FrameError::Kind(number))?;
-        let limit = limit(kind).ok_or(FrameError::Kind(number))?.min(kind.max_body());
-        if length == 0 || length as usize - 1 > limit {
-            return Err(FrameError::Length { kind: number, length });
-        }
-        Ok(())
+fn check(header: [u8; HEADER_LEN], limit: impl FnOnce(FrameKind) -> Option<usize>) -> Result<(), FrameError> {
+    let (number, length) = split(header);
+    let kind = FrameKind::from_wire(number).ok_or(FrameError::Kind(number))?;
+    let limit = limit(kind).ok_or(FrameError::Kind(number))?.min(kind.max_body());
+    if length == 0 || length as usize - 1 > limit {
+        return Err(FrameError::Length { kind: number, length });
     }
+    Ok(())
+}
 
-    fn split_header(&self) -> (u8, u32) {
-        let [a, b, c, d, kind] = self.header;
-        (kind, u32::from_be_bytes([a, b, c, d]))
-    }
+const fn split([a, b, c, d, kind]: [u8; HEADER_LEN]) -> (u8, u32) {
+    (kind, u32::from_be_bytes([a, b, c, d]))
 }
 
 /// Writes a frame's header for a body of `body_len` bytes and returns it.
