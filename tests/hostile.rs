@@ -456,3 +456,14 @@ fn a_slow_reader_is_kept_as_long_as_it_moves_and_closed_when_it_stops() {
     node.handle_timeout(at(40_000));
     assert!(collect(&mut node).contains(&(slow.at, Fault::Stalled.into())));
 }
+
+#[test]
+fn a_host_that_was_refused_for_its_full_outbox_is_told_when_to_go_on() {
+    let mut node = node_with(|config| config.limits.outbox = 1);
+    node.publish(T0, b"one").expect("nothing is busy");
+    assert_eq!(node.publish(T0, b"two"), Err(PublishError::Busy));
+    let Output::Do(Action::Persist { id, .. }) = node.poll() else { panic!("a write") };
+    assert_eq!(node.poll(), Output::Do(Action::Notify(Event::Ready)));
+    node.persisted(T0, id);
+    assert!(node.publish(T0, b"two").is_ok() || matches!(node.poll(), Output::Do(_)));
+}

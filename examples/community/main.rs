@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use common::{Clock, Host, Then, Tls};
-use interbot::link::Capabilities;
+use interbot::link::{Capabilities, CloseReason, Code};
 use interbot::node::{Config, Event, Node, PublishError};
 use interbot::overlay::MAX_POST_BODY;
 use interbot::{BotId, CommunityId, Identity, Instant};
@@ -140,8 +140,7 @@ async fn community(options: &Options, lines: Vec<Vec<u8>>, posts: u32) -> Result
         }
         let tls = if options.plain { None } else { Some(Tls::new()?) };
         let (commands, receiver) = mpsc::channel(4);
-        let (board, feed) =
-            (board.clone(), Mutex::new(Feed { lines: lines.clone(), next: 0, posts, begun: false, ended: false }));
+        let (board, feed) = (board.clone(), Mutex::new(Feed { lines: lines.clone(), next: 0, posts, begun: false }));
         let task = tokio::spawn(async move {
             let mut host = Host::forgetful(node, clock, tls);
             let feed = &feed;
@@ -150,7 +149,9 @@ async fn community(options: &Options, lines: Vec<Vec<u8>>, posts: u32) -> Result
                     Event::LinkUp { .. } => board.links(at, node),
                     Event::Closed { peer, reason, .. } => {
                         board.links(at, node);
-                        if !lock(feed).ended {
+                        let expected = reason == CloseReason::Here(Code::GoingAway)
+                            || matches!(reason, CloseReason::Peer { code: Code::GoingAway, .. });
+                        if !expected {
                             eprintln!("#{at}: link with {peer:?} closed: {reason}");
                         }
                     }
@@ -170,10 +171,7 @@ async fn community(options: &Options, lines: Vec<Vec<u8>>, posts: u32) -> Result
                     lock(feed).publish(node, now, &board);
                     Then::GoOn
                 }
-                Command::End => {
-                    lock(feed).ended = true;
-                    Then::Stop
-                }
+                Command::End => Then::Stop,
             };
             host.run(listener, receiver, on_event, on_command).await;
             host.node.stats()
@@ -214,7 +212,6 @@ struct Feed {
     next: u32,
     posts: u32,
     begun: bool,
-    ended: bool,
 }
 
 impl Feed {

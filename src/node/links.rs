@@ -171,9 +171,10 @@ impl Entry {
         }
     }
 
-    /// Bytes that wait for the host or the peer, in any form.
-    pub(super) fn waiting_bytes(&self) -> usize {
-        self.queued_bytes + self.link().map_or(0, Link::output_len)
+    /// Whether more waits than a link may hold: messages, or answers to keepalives that the peer does not read.
+    pub(super) fn is_overfull(&self, limits: &Limits) -> bool {
+        let sealed = self.in_flight + self.link().map_or(0, Link::output_len);
+        self.queued_bytes > limits.queue_max_bytes || sealed > limits.window_bytes + limits.queue_max_bytes
     }
 
     pub(super) fn wake_at(&self, limits: &Limits) -> Option<Instant> {

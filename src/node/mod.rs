@@ -354,6 +354,8 @@ impl Node {
     pub fn poll(&mut self) -> Output {
         loop {
             match self.outbox.pop() {
+                // The outbox itself may have been what was busy.
+                None if self.tell_ready() => {}
                 None => return Output::Idle { wake_at: self.wake_at() },
                 Some(Item::Do(action)) => return Output::Do(action),
                 Some(Item::Send(id)) => {

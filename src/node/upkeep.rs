@@ -18,7 +18,7 @@ impl Node {
         let congested = self.links.entries.values().filter(|entry| entry.congested).count();
         let mut overfull = Vec::new();
         for (id, entry) in &mut self.links.entries {
-            if entry.waiting_bytes() > self.limits.queue_max_bytes {
+            if entry.is_overfull(&self.limits) {
                 overfull.push(*id);
             }
             let held_up = congested > usize::from(entry.congested);
@@ -43,10 +43,17 @@ impl Node {
             }
             return self.settle(now);
         }
-        if self.publish_refused && !self.is_busy() {
+        self.tell_ready();
+    }
+
+    /// Tells a host whose post was refused that it may try again.
+    pub(super) fn tell_ready(&mut self) -> bool {
+        let ready = self.publish_refused && !self.is_busy();
+        if ready {
             self.publish_refused = false;
             self.outbox.notify(Event::Ready);
         }
+        ready
     }
 
     pub(super) fn is_busy(&self) -> bool {

@@ -1,0 +1,8 @@
+//! Hostile bytes against a client's end of a handshake.
+#![no_main]
+
+use interbot::link::Side;
+use interbot_fuzz::handshake::{Input, run};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: Input| run(Side::Client, &input));

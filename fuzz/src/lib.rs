@@ -1,0 +1,10 @@
+//! What the fuzz targets share: keys, a cheap crypto provider, edits of byte streams, and an end of a link under watch.
+#![forbid(unsafe_code)]
+
+pub mod crypto;
+pub mod edit;
+pub mod flow;
+pub mod handshake;
+pub mod keys;
+pub mod node;
+pub mod watched;
