@@ -155,3 +155,7 @@ pub mod wire;
 
 pub use identity::{BotId, CommunityId, IdError, Identity};
 pub use time::Instant;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
