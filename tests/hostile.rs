@@ -467,3 +467,98 @@ fn a_host_that_was_refused_for_its_full_outbox_is_told_when_to_go_on() {
     node.persisted(T0, id);
     assert!(node.publish(T0, b"two").is_ok() || matches!(node.poll(), Output::Do(_)));
 }
+
+#[test]
+fn posts_that_a_slow_disk_held_back_fit_the_queues() {
+    for (bytes, most) in [(60_000, 30), (1_200, 1_024)] {
+        let mut node = node();
+        linked(&mut node, 2);
+        let mut accepted = 0;
+        while accepted < most && node.publish(T0, &vec![7; bytes]).is_ok() {
+            accepted += 1;
+        }
+        let (mut last, mut ready) = (None, false);
+        let mut poll_all = |node: &mut Node, last: &mut Option<_>| {
+            while let Output::Do(action) = node.poll() {
+                match action {
+                    Action::Send { link, bytes } => node.handle_written(T0, link, bytes.len()),
+                    Action::Persist { id, .. } => *last = Some(id),
+                    Action::Notify(Event::Closed { reason, .. }) => panic!("{reason}"),
+                    Action::Notify(Event::Ready) => ready = true,
+                    _ => {}
+                }
+            }
+        };
+        poll_all(&mut node, &mut last);
+        node.persisted(T0, last.expect("writes"));
+        poll_all(&mut node, &mut last);
+        assert!(accepted > 0 && (ready || accepted == most), "{accepted} posts of {bytes} bytes");
+    }
+}
+
+#[test]
+fn one_key_never_holds_two_links_however_dials_and_links_cross() {
+    // Some peer with a lower id than ours, so that its own dial is the one that stays.
+    let (ours, peer) = if id(1) > id(2) { (1, 2) } else { (2, 1) };
+    let mut node = Node::new(config(&[1, 2]), &identity(ours), [9; 32], T0);
+    node.dial(T0, id(peer), "somewhere").expect("a member");
+    let Output::Do(Action::Dial { link: dialled, .. }) = node.poll() else { panic!("a dial") };
+    let link_in = |node: &mut Node, link_seed| {
+        let at = node.handle_accepted(T0, Binding::None).expect("a slot");
+        let (expect, strings) = (Expect::Key(id(ours)), &mut Strings::default());
+        let link = Link::dial(
+            setup(peer),
+            T0,
+            [link_seed; 32],
+            Binding::None,
+            Kind::Member,
+            expect,
+            strings,
+            Times::default(),
+        );
+        let mut puppet = Puppet { link, at };
+        talk(node, &mut puppet, T0)
+    };
+    let (done, steps) = link_in(&mut node, 1);
+    assert_eq!(steps, [Step::Open]);
+    assert_eq!(done.closed, [dialled], "a dial under way has become needless");
+    node.handle_dialled(T0, dialled, Binding::None);
+    let told = CloseReason::Peer { code: Code::AlreadyConnected, retry_after: Duration::ZERO };
+    assert_eq!(link_in(&mut node, 2).1, [Step::Closed(told)]);
+    assert_eq!(node.links().filter(|link| link.open_since.is_some()).count(), 1);
+}
+
+#[test]
+fn a_sleep_of_an_hour_with_messages_queued_cuts_no_link() {
+    let mut node = node();
+    let slow = linked(&mut node, 2);
+    for _ in 0..4 {
+        node.publish(T0, &[7; 20_000]).expect("nothing is busy");
+        while let Output::Do(action) = node.poll() {
+            if let Action::Persist { id, .. } = action {
+                node.persisted(T0, id);
+            }
+        }
+    }
+    node.handle_timeout(at(3_600_000));
+    let done = drain(&mut node, at(3_600_000));
+    assert_eq!(done.reasons(), []);
+    assert!(node.links().any(|link| link.link == slow.at));
+}
+
+#[test]
+fn extreme_times_are_no_panic() {
+    let mut node = node_with(|config| {
+        config.limits.retry_min = Duration::MAX;
+        config.limits.retry_max = Duration::MAX;
+        config.limits.queue_low_bytes = 0;
+        config.limits.times.keepalive.client_silence = Duration::MAX;
+        config.capabilities = interbot::link::Capabilities::MOBILE;
+    });
+    linked(&mut node, 2);
+    node.dial(T0, id(3), "nowhere").expect("a member");
+    let dialled = node.links().last().expect("a dial").link;
+    node.handle_ended(T0, dialled);
+    drain(&mut node, T0);
+    assert!(node.publish(T0, b"still here").is_ok());
+}

@@ -76,6 +76,22 @@ impl Setup {
         })
     }
 
+    /// Makes the bot claim another id, and spoil its signatures, as a hostile peer would.
+    #[cfg(test)]
+    pub(super) fn forge(&mut self, id: [u8; 32], spoil: fn(&mut [u8; 64])) {
+        struct Spoiled(Box<dyn Signer>, fn(&mut [u8; 64]));
+        impl Signer for Spoiled {
+            fn sign(&self, message: &[u8]) -> [u8; 64] {
+                let mut signature = self.0.sign(message);
+                self.1(&mut signature);
+                signature
+            }
+        }
+        let signer = core::mem::replace(&mut self.signer, self.crypto.signer(&[0; 32]));
+        self.signer = Box::new(Spoiled(signer, spoil));
+        self.id = BotId::proved(id);
+    }
+
     /// The bot's own id.
     #[must_use]
     pub const fn id(&self) -> BotId {

@@ -37,7 +37,8 @@ impl Default for KeepaliveTimes {
 impl KeepaliveTimes {
     /// Times for a link with a mobile bot at one end: three times as long between questions.
     pub(super) fn mobile(self) -> Self {
-        Self { idle: self.idle * 3, client_silence: self.client_silence * 3, ..self }
+        let (idle, client_silence) = (self.idle.saturating_mul(3), self.client_silence.saturating_mul(3));
+        Self { idle, client_silence, ..self }
     }
 }
 
@@ -62,6 +63,8 @@ pub(super) struct Keepalive {
     unsolicited: u32,
     /// While the host does not read, or much waits to be written, silence proves nothing.
     paused: bool,
+    /// Whether a late timer was forgiven since the last sign of life: once is an accident, always is a host that ticks slowly.
+    forgiven: bool,
 }
 
 /// What a timer asks for.
@@ -83,6 +86,7 @@ impl Keepalive {
             probe_until: None,
             unsolicited: 0,
             paused: false,
+            forgiven: false,
         }
     }
 
@@ -90,6 +94,7 @@ impl Keepalive {
         self.heard = now;
         self.asked = None;
         self.misses = 0;
+        self.forgiven = false;
         self.probe_until = None;
     }
 
@@ -146,7 +151,11 @@ impl Keepalive {
         if self.paused {
             return Ok(Due::Ask);
         }
-        if now.since(due) > LATE && (self.asked.is_some() || self.side == Side::Client || self.probe_until.is_some()) {
+        if now.since(due) > LATE
+            && !self.forgiven
+            && (self.asked.is_some() || self.side == Side::Client || self.probe_until.is_some())
+        {
+            self.forgiven = true;
             self.forgive(now);
             return Ok(Due::Nothing);
         }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::crypto::Pure;
-use crate::identity::{CommunityId, Identity};
+use crate::identity::{BotId, CommunityId, Identity};
 
 const T0: Instant = Instant::ZERO;
 
@@ -567,4 +567,114 @@ fn nothing_secret_is_shown_by_debug() {
     let (client, _) = open_pair();
     let shown = alloc::format!("{client:?} {:?} {:?}", setup(1), Binding::TlsExporter([0xab; 32]));
     assert!(!shown.contains("171") && !shown.contains("key:"), "{shown}");
+}
+
+/// s + the group's order: the same number, a second encoding.
+fn add_order(signature: &mut [u8; 64]) {
+    let order = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let mut carry = 0;
+    for (byte, add) in signature[32..].iter_mut().zip(order) {
+        let sum = u16::from(*byte) + add + carry;
+        *byte = (sum & 0xff) as u8;
+        carry = sum >> 8;
+    }
+}
+
+/// A bot with a secret of its own that claims an id and spoils what it signs.
+fn forger(id: [u8; 32], spoil: fn(&mut [u8; 64])) -> Arc<Setup> {
+    let community = CommunityId::from_name("test");
+    let mut setup = Setup::new(Arc::new(Pure), &Identity::from_seed([1; 32]), community, true, Facts::default())
+        .expect("no credentials");
+    setup.forge(id, spoil);
+    Arc::new(setup)
+}
+
+#[test]
+fn a_proof_that_does_not_fit_its_key_is_refused_on_both_sides_without_a_word() {
+    let own = *setup(1).id().as_bytes();
+    let mut again = [0xff; 32];
+    (again[0], again[31]) = (0xee, 0x7f);
+    let mut identity_point = [0; 32];
+    identity_point[0] = 1;
+    let zero_r = |signature: &mut [u8; 64]| signature[..32].fill(0);
+    let cases: [(&str, [u8; 32], fn(&mut [u8; 64]), Fault); 9] = [
+        ("another's id", *setup(3).id().as_bytes(), |_| {}, Fault::BadSignature),
+        ("altered R", own, |signature| signature[0] ^= 1, Fault::BadSignature),
+        ("altered s", own, |signature| signature[40] ^= 1, Fault::BadSignature),
+        ("s + order", own, add_order, Fault::BadSignature),
+        ("R of small order", own, zero_r, Fault::BadSignature),
+        ("zero id", [0; 32], |_| {}, Fault::BadSignature),
+        ("identity point", identity_point, |_| {}, Fault::BadSignature),
+        ("non-canonical id", again, |_| {}, Fault::BadSignature),
+        ("the receiver's own id", *setup(2).id().as_bytes(), |_| {}, Fault::OurOwnKey),
+    ];
+    for (name, id, spoil, fault) in cases {
+        let any = Expect::AnyOf(Arc::new([BotId::proved(id)].into()));
+        let (mut client, mut server) = (client_of(setup(2), any), server_of(forger(id, spoil)));
+        let one = client.take_output();
+        assert_eq!(feed(&mut server, T0, &one), [Step::Hello]);
+        let two = server.take_output();
+        assert_eq!(feed(&mut client, T0, &two), [Step::Closed(fault.into())], "server with {name}");
+        assert_eq!(client.output_len(), 0, "nothing of the client is told to a server with {name}");
+
+        let (mut client, mut server) = (client_of(forger(id, spoil), Expect::Key(setup(2).id())), server_of(setup(2)));
+        let one = client.take_output();
+        feed(&mut server, T0, &one);
+        let two = server.take_output();
+        // Its own check for `self` stops an honest client; a forger goes on.
+        if fault == Fault::OurOwnKey {
+            continue;
+        }
+        feed(&mut client, T0, &two);
+        let three = client.take_output();
+        assert_eq!(feed(&mut server, T0, &three), [Step::Closed(fault.into())], "client with {name}");
+        assert_eq!(server.output_len(), 0, "no answer to a client with {name}");
+    }
+}
+
+#[test]
+fn a_mixed_order_key_is_refused_when_it_enters_a_roster() {
+    let mixed = crate::crypto::tests::mixed_order(&setup(1).id());
+    assert_eq!(BotId::from_bytes(mixed), Err(crate::identity::IdError::Weak));
+}
+
+#[test]
+fn i25_a_palindrome_is_never_drawn_and_a_clear_retry_after_is_capped() {
+    let mut random = Random::from_seed(&[1; 32]);
+    for _ in 0..100 {
+        let string = draw_string(&mut random);
+        assert!(string.len() == 32 && string.bytes().all(|b| b.is_ascii_alphanumeric()));
+        assert_ne!(message::reverse(&string), string);
+    }
+    let (mut client, _) = ends();
+    let ko = [0, 0, 0, 6, 4, 2, 0xff, 0xff, 0xff, 0xff];
+    let reason = CloseReason::ClearKo { code: Code::Full, retry_after: Duration::from_secs(60) };
+    assert_eq!(feed(&mut client, T0, &ko), [Step::Closed(reason)]);
+}
+
+#[test]
+fn a_host_that_ticks_slowly_still_notices_a_dead_peer() {
+    let (_, mut server) = open_pair();
+    let mut closed = None;
+    for tick in 1..60 {
+        closed = closed.or(server.handle_timeout(Instant::from_millis(tick * 4_000)));
+        let _ = server.take_output();
+    }
+    assert_eq!(closed, Some(Fault::Silence.into()));
+}
+
+#[test]
+fn replayed_and_reordered_records_close_the_link() {
+    for order in [[0, 0], [1, 0]] {
+        let (mut client, mut server) = open_pair();
+        let records = [b"one", b"two"].map(|text| {
+            assert!(client.send(T0, text));
+            client.take_output()
+        });
+        let steps: Vec<Step> = order.iter().flat_map(|at| feed(&mut server, T0, &records[*at])).collect();
+        assert_eq!(steps.last(), Some(&Step::Closed(Fault::BadBox.into())), "{order:?}");
+    }
 }

@@ -79,6 +79,8 @@ pub struct Limits {
     pub posts: Rate,
     /// Own posts that wait for their counter to be durable: 1,024; above it publishing is refused.
     pub unpersisted_posts: usize,
+    /// Bytes of their bodies: 256 KiB; above it publishing is refused, so that what a slow disk held back fits the queues.
+    pub unpersisted_bytes: usize,
     /// Outputs that wait to be polled, above which the host's input is refused: 65,536.
     pub outbox: usize,
 }
@@ -103,6 +105,7 @@ impl Default for Limits {
             stall_bytes: 16 * 1024,
             posts: Rate { per_second: 5_000, burst: 10_000 },
             unpersisted_posts: 1024,
+            unpersisted_bytes: 256 * 1024,
             outbox: 65_536,
         }
     }

@@ -146,8 +146,10 @@ impl Entry {
             return false;
         }
         let moved = core::mem::take(&mut self.written) >= limits.stall_bytes;
+        // A timer that fires late says that this bot was away, nothing about the peer.
+        let late = self.queued_since.is_some_and(|since| now.since(since) > limits.stall + Duration::from_secs(1));
         self.queued_since = Some(now);
-        !moved
+        !moved && !late
     }
 
     /// While messages are queued, the stall rule judges the peer, and its silence proves nothing: an answer to a question
@@ -167,6 +169,7 @@ impl Entry {
         }
         self.congested &= self.queued_bytes >= limits.queue_low_bytes;
         if self.queue.is_empty() {
+            self.congested = false;
             self.queued_since = None;
         }
     }
@@ -218,7 +221,7 @@ impl Wish {
         self.failures = self.failures.saturating_add(1);
         // ± 50 %, so that many bots that lost one peer do not come back together.
         let nanos = u64::try_from(doubled.as_nanos()).unwrap_or(u64::MAX);
-        let wait = Duration::from_nanos(nanos / 2 + random.below(nanos));
+        let wait = Duration::from_nanos((nanos / 2).saturating_add(random.below(nanos)));
         let asked = match reason {
             CloseReason::Peer { retry_after, .. } | CloseReason::ClearKo { retry_after, .. } => *retry_after,
             _ => Duration::ZERO,
@@ -259,12 +262,17 @@ impl Links {
         self.entries.iter().find(|(_, entry)| waits(entry)).map(|(id, _)| *id)
     }
 
-    /// Another link with this peer whose stream is up: an open one, or one that this bot is dialling.
+    /// Another link with this peer whose stream is up: an accepted one that is open before one that this bot dialled.
     pub(super) fn rival(&self, of: LinkId, peer: BotId) -> Option<(LinkId, Side)> {
-        let with = |entry: &Entry| match entry.dialled {
-            Some(dialled) => dialled == peer && entry.link().is_some(),
-            None => entry.is_open() && entry.peer() == Some(peer),
-        };
-        self.entries.iter().find(|(id, entry)| **id != of && with(entry)).map(|(id, entry)| (*id, entry.side()))
+        let others = || self.entries.iter().filter(|(id, entry)| **id != of && entry.peer() == Some(peer));
+        let accepted = others().find(|(_, entry)| entry.dialled.is_none() && entry.is_open());
+        let dialled = || others().find(|(_, entry)| entry.dialled.is_some() && entry.link().is_some());
+        accepted.or_else(dialled).map(|(id, entry)| (*id, entry.side()))
+    }
+
+    /// A dial to this peer whose stream is not up yet.
+    pub(super) fn dialling(&self, peer: BotId) -> Option<LinkId> {
+        let waits = |entry: &Entry| entry.dialled == Some(peer) && matches!(entry.stage, Stage::Dialling { .. });
+        self.entries.iter().find(|(_, entry)| waits(entry)).map(|(id, _)| *id)
     }
 }

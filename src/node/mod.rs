@@ -9,8 +9,6 @@ mod links;
 mod outbox;
 mod restore;
 mod route;
-#[cfg(test)]
-mod tests;
 mod upkeep;
 
 use alloc::boxed::Box;
@@ -131,6 +129,7 @@ pub struct Node {
     outbox: Outbox,
     /// Own posts that wait for the write that covers their number.
     unpersisted: VecDeque<(PersistId, Post)>,
+    unpersisted_bytes: usize,
     last_persist: u64,
     /// Whether the host was refused and waits for `Ready`.
     publish_refused: bool,
@@ -182,6 +181,7 @@ impl Node {
             strings_key: Random::child(&seed, "strings").secret(),
             outbox: Outbox::default(),
             unpersisted: VecDeque::new(),
+            unpersisted_bytes: 0,
             last_persist: 0,
             publish_refused: false,
             scratch: BytesMut::new(),
@@ -220,7 +220,8 @@ impl Node {
         self.settle(now);
     }
 
-    /// Takes bytes that were read from a link's stream, in order, in pieces of any size. Those of a closed link are ignored.
+    /// Takes bytes that were read from a link's stream, in order, in pieces of up to 256 KiB: what they bring for other links
+    /// has to fit those links' queues. Those of a closed link are ignored.
     ///
     /// # Errors
     /// [`Undrained`]; poll, then hand in the same bytes again.
@@ -262,6 +263,7 @@ impl Node {
         let now = self.clock(now);
         while self.unpersisted.front().is_some_and(|(write, _)| *write <= id) {
             let Some((_, post)) = self.unpersisted.pop_front() else { break };
+            self.unpersisted_bytes -= post.body().len();
             self.outbox.notify(Event::Published { id: post.id() });
             self.spread(now, None, &crate::overlay::Message::Post { hops: 0, post });
         }
@@ -289,6 +291,7 @@ impl Node {
         let write = PersistId(self.last_persist);
         let record = restore::counter_record(self.setup.id(), self.hub.counter());
         self.outbox.push(Action::Persist { id: write, record });
+        self.unpersisted_bytes += body.len();
         self.unpersisted.push_back((write, post));
         Ok(id)
     }
@@ -323,7 +326,7 @@ impl Node {
         Ok(())
     }
 
-    /// Gives up the wish for a link with this peer, and closes a link that came of it.
+    /// Gives up the wish for a link with this peer, and closes the link with it, whoever dialled.
     pub fn forget(&mut self, now: Instant, peer: BotId) {
         let now = self.clock(now);
         if let Some(Wish { state: WishState::Linked(id), .. }) = self.links.wishes.remove(&peer) {

@@ -123,6 +123,11 @@ impl Node {
         let Some(entry) = self.links.entries.get_mut(&id) else { return };
         entry.opened_at = Some(now);
         entry.proved = entry.link().and_then(Link::peer).map(Authenticated::peer);
+        // A dial that is still under way has become needless.
+        if let Some(needless) = entry.proved.and_then(|peer| self.links.dialling(peer)) {
+            self.close_entry(now, needless, CloseReason::Here(Code::AlreadyConnected), true);
+        }
+        let Some(entry) = self.links.entries.get(&id) else { return };
         let Some(proof) = entry.link().and_then(Link::peer) else { return };
         self.stats.handshakes += 1;
         self.outbox.notify(Event::LinkUp {

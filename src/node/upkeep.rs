@@ -58,6 +58,7 @@ impl Node {
 
     pub(super) fn is_busy(&self) -> bool {
         self.unpersisted.len() >= self.limits.unpersisted_posts
+            || self.unpersisted_bytes >= self.limits.unpersisted_bytes
             || self.outbox.len() >= self.limits.outbox
             || self.links.entries.values().any(|entry| entry.congested)
     }
