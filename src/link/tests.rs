@@ -600,7 +600,8 @@ fn a_proof_that_does_not_fit_its_key_is_refused_on_both_sides_without_a_word() {
     let mut identity_point = [0; 32];
     identity_point[0] = 1;
     let zero_r = |signature: &mut [u8; 64]| signature[..32].fill(0);
-    let cases: [(&str, [u8; 32], fn(&mut [u8; 64]), Fault); 9] = [
+    type Spoil = fn(&mut [u8; 64]);
+    let cases: [(&str, [u8; 32], Spoil, Fault); 9] = [
         ("another's id", *setup(3).id().as_bytes(), |_| {}, Fault::BadSignature),
         ("altered R", own, |signature| signature[0] ^= 1, Fault::BadSignature),
         ("altered s", own, |signature| signature[40] ^= 1, Fault::BadSignature),
