@@ -562,3 +562,81 @@ fn extreme_times_are_no_panic() {
     drain(&mut node, T0);
     assert!(node.publish(T0, b"still here").is_ok());
 }
+
+/// A node that dialled bot 2, and the stream's other end; the node's CONNECT is answered.
+fn dialled(node: &mut Node, now: Instant, link_seed: u8) -> Puppet {
+    let Output::Do(Action::Dial { link: at, .. }) = node.poll() else { panic!("a dial") };
+    node.handle_dialled(now, at, Binding::None);
+    let mut link = Link::accept(setup(2), now, [link_seed; 32], Binding::None, Times::default());
+    for _ in 0..2 {
+        let sent = drain(node, now).sent.remove(&at).expect("the node's turn");
+        match link.step(now, &mut &sent[..]) {
+            Step::Hello => link.answer().expect("a good point"),
+            step => assert_eq!(step, Step::Proved),
+        }
+        let bytes = link.take_output();
+        node.handle_bytes(now, at, &bytes).expect("drained");
+    }
+    Puppet { link, at }
+}
+
+fn retry_at(done: &Done) -> Instant {
+    match &done.events[..] {
+        [Event::Closed { retry_at: Some(at), .. }] => *at,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_sealed_retry_after_is_obeyed() {
+    let mut node = node();
+    node.dial(T0, id(2), "somewhere").expect("a member");
+    let mut puppet = dialled(&mut node, T0, 5);
+    puppet.link.refuse(T0, Code::Full, Duration::from_secs(120));
+    let bytes = puppet.link.take_output();
+    node.handle_bytes(T0, puppet.at, &bytes).expect("drained");
+    assert_eq!(retry_at(&drain(&mut node, T0)), at(120_000));
+}
+
+#[test]
+fn waits_double_and_start_anew_after_a_link_that_lasted() {
+    let mut node = node();
+    node.dial(T0, id(2), "somewhere").expect("a member");
+    let mut now = T0;
+    for failure in 0..6u32 {
+        let Output::Do(Action::Dial { link, .. }) = node.poll() else { panic!("a dial") };
+        node.handle_ended(now, link);
+        let retry = retry_at(&drain(&mut node, now));
+        let wait = retry.since(now);
+        let doubled = Duration::from_secs(1 << failure);
+        assert!(wait >= doubled / 2 && wait <= doubled * 3 / 2, "{wait:?} after {failure} failures");
+        now = retry;
+        node.handle_timeout(now);
+    }
+    for (open_for, most) in [(Duration::from_secs(59), 96_000), (Duration::from_secs(60), 1_500)] {
+        let mut puppet = dialled(&mut node, now, 6);
+        puppet.link.admit(now);
+        let bytes = puppet.link.take_output();
+        node.handle_bytes(now, puppet.at, &bytes).expect("drained");
+        drain(&mut node, now);
+        now = now + open_for;
+        node.handle_ended(now, puppet.at);
+        let retry = retry_at(&drain(&mut node, now));
+        let wait = retry.since(now);
+        assert!(wait <= Duration::from_millis(most) && (most < 2_000 || wait >= Duration::from_secs(32)), "{wait:?}");
+        now = retry;
+        node.handle_timeout(now);
+    }
+}
+
+#[test]
+fn a_wish_for_a_peer_that_is_linked_already_dials_nobody() {
+    let mut node = node();
+    let puppet = linked(&mut node, 2);
+    node.dial(T0, id(2), "somewhere").expect("a member");
+    assert!(!matches!(node.poll(), Output::Do(_)));
+    node.handle_ended(at(1), puppet.at);
+    let retry = retry_at(&drain(&mut node, at(1)));
+    node.handle_timeout(retry);
+    assert!(matches!(node.poll(), Output::Do(Action::Dial { .. })));
+}

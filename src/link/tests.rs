@@ -679,3 +679,21 @@ fn replayed_and_reordered_records_close_the_link() {
         assert_eq!(steps.last(), Some(&Step::Closed(Fault::BadBox.into())), "{order:?}");
     }
 }
+
+#[test]
+fn i26_a_client_never_sends_a_string_again_even_from_the_same_seed() {
+    let (mut own, mut seen) = (Strings::default(), Strings::default());
+    for _ in 0..3 {
+        let expect = Expect::Key(setup(2).id());
+        let (binding, times) = (Binding::None, Times::default());
+        let mut client = Link::dial(setup(1), T0, [3; 32], binding, Kind::Member, expect, &mut own, times);
+        let mut server = server_of(setup(2));
+        let one = client.take_output();
+        feed(&mut server, T0, &one);
+        let two = server.take_output();
+        feed(&mut client, T0, &two);
+        let three = client.take_output();
+        assert_eq!(server.step(T0, &mut &three[..]), Step::Proved);
+        assert!(server.take_string(&[1; 32], &mut seen));
+    }
+}
