@@ -313,7 +313,7 @@ fn a_bot_goes_on_without_stdin_and_tells_what_it_does_not_understand() {
     let mut ann = place.start("ann", &["--no-listen", "--dial", &dial]);
     hub.link_up(&ann_id);
     for (command, message) in [
-        ("\n\nfrob", "`frob` is no command; there are: post TEXT, links, quit"),
+        ("\n\nfrob", "`frob` is no command; there are: post TEXT, links, stats, quit"),
         ("post ", "there is nothing to post: write `post TEXT`"),
     ] {
         hub.say(command);
@@ -326,11 +326,26 @@ fn a_bot_goes_on_without_stdin_and_tells_what_it_does_not_understand() {
     ann.stdin.as_mut().unwrap().write_all(b"post \xff\x00\n").unwrap();
     assert_eq!(hub.wait_for("post", |_| true)["hex"], "ff00");
 
+    ann.say("stats");
+    let stats = ann.wait_for("stats", |_| true);
+    assert_eq!((&stats["handshakes"], &stats["posts"], &stats["strangers"]), (&1.into(), &0.into(), &0.into()));
+
     ann.stdin = None;
     for text in ["one", "two"] {
         hub.post(text);
         ann.wait_for("post", |post| post["text"] == text);
     }
+}
+
+#[test]
+fn a_dial_that_fails_says_why_and_when_it_is_tried_again() {
+    let place = Place::new("unreachable");
+    let [nobody_id, _] = place.members(["nobody", "ann"]);
+    let mut ann = place.start("ann", &["--no-listen", "--dial", &format!("{nobody_id}@127.0.0.1:1")]);
+    let closed = ann.wait_for("closed", |closed| closed["peer"] == nobody_id);
+    let reason = closed["reason"].as_str().expect("a text");
+    assert!(reason.starts_with("the address could not be reached: Connection refused"), "{reason}");
+    assert!(closed["retry_in_ms"].as_u64().is_some_and(|wait| wait <= 1_500), "{closed}");
 }
 
 #[test]

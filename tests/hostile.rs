@@ -428,7 +428,7 @@ fn a_slow_reader_is_kept_as_long_as_it_moves_and_closed_when_it_stops() {
     let (slow, mut loud) = (linked(&mut node, 2), linked(&mut node, 3));
     let mut hub = author(3, 1);
     let mut unwritten = 0;
-    for _ in 0..12 {
+    for _ in 0..20 {
         assert!(loud.link.send(T0, &wire(0, hub.publish(&[7; 10_000]))));
         let bytes = loud.link.take_output();
         node.handle_bytes(T0, loud.at, &bytes).expect("drained");
@@ -446,15 +446,23 @@ fn a_slow_reader_is_kept_as_long_as_it_moves_and_closed_when_it_stops() {
     };
     assert_eq!(collect(&mut node), []);
     // 16 KiB in each ten seconds keep it; its keepalive is quiet meanwhile because the client side is the other's.
-    for span in 1..=3 {
-        node.handle_written(at(span * 10_000 - 1), slow.at, 16 * 1024);
-        node.handle_bytes(at(span * 10_000 - 1), loud.at, &[]).expect("drained");
-        node.handle_timeout(at(span * 10_000));
-        assert!(collect(&mut node).iter().all(|(link, _)| *link != slow.at), "span {span}");
+    for second in 1..=40 {
+        if second % 10 == 9 {
+            node.handle_written(at(second * 1000), slow.at, 16 * 1024);
+            node.handle_bytes(at(second * 1000), loud.at, &[]).expect("drained");
+        }
+        node.handle_timeout(at(second * 1000));
+        assert!(collect(&mut node).iter().all(|(link, _)| *link != slow.at), "second {second}");
     }
-    node.handle_written(at(39_999), slow.at, 16 * 1024 - 1);
-    node.handle_timeout(at(40_000));
-    assert!(collect(&mut node).contains(&(slow.at, Fault::Stalled.into())));
+    // A byte less, in two spans of at most fifteen seconds each, is too little for one of them.
+    node.handle_written(at(40_001), slow.at, 16 * 1024 - 1);
+    let closed: Vec<_> = (41..=70)
+        .flat_map(|second| {
+            node.handle_timeout(at(second * 1000));
+            collect(&mut node)
+        })
+        .collect();
+    assert!(closed.contains(&(slow.at, Fault::Stalled.into())), "{closed:?}");
 }
 
 #[test]
@@ -522,6 +530,8 @@ fn one_key_never_holds_two_links_however_dials_and_links_cross() {
     let (done, steps) = link_in(&mut node, 1);
     assert_eq!(steps, [Step::Open]);
     assert_eq!(done.closed, [dialled], "a dial under way has become needless");
+    let needless = |event: &Event| matches!(event, Event::Closed { link, retry_at: None, .. } if *link == dialled);
+    assert!(done.events.iter().any(needless), "and is not tried again: {:?}", done.events);
     node.handle_dialled(T0, dialled, Binding::None);
     let told = CloseReason::Peer { code: Code::AlreadyConnected, retry_after: Duration::ZERO };
     assert_eq!(link_in(&mut node, 2).1, [Step::Closed(told)]);
@@ -639,4 +649,18 @@ fn a_wish_for_a_peer_that_is_linked_already_dials_nobody() {
     let retry = retry_at(&drain(&mut node, at(1)));
     node.handle_timeout(retry);
     assert!(matches!(node.poll(), Output::Do(Action::Dial { .. })));
+}
+
+#[test]
+fn a_clock_at_its_end_makes_deadlines_that_never_come_and_no_busy_loop() {
+    let end = Instant::from_nanos(u64::MAX);
+    let mut node = node();
+    node.dial(end, id(2), "nowhere").expect("a member");
+    for _ in 0..100 {
+        let Output::Do(Action::Dial { link, .. }) = node.poll() else { break };
+        node.handle_ended(end, link);
+        node.handle_timeout(end);
+        let Output::Do(Action::Notify(Event::Closed { .. })) = node.poll() else { panic!("one event") };
+    }
+    assert_eq!(node.poll(), Output::Idle { wake_at: Some(end) });
 }

@@ -370,3 +370,32 @@ fn a_lost_peer_is_dialled_again_ever_more_rarely() {
     net.run_for(901 * SECOND);
     assert_eq!(net.peers(bots[1]), [net.id(bots[0])]);
 }
+
+#[test]
+fn a_ring_that_holds_itself_up_is_cut_in_one_place_and_goes_on() {
+    for seed in 0..10 {
+        let mut net = Network::new(200 + seed);
+        let bots = net.add_members("test", 6);
+        for at in 0..6 {
+            net.dial(bots[at], bots[(at + 1) % 6]);
+        }
+        net.run_for(5 * SECOND);
+        // Everybody's queues fill while nothing flows; then nobody reads because everybody's queues are full.
+        let alone: Vec<[BotRef; 1]> = bots.iter().map(|bot| [*bot]).collect();
+        net.partition(&alone.iter().map(|bot| &bot[..]).collect::<Vec<_>>());
+        let mut published = 0;
+        for bot in &bots {
+            while net.publish(*bot, &[3; 4000]).is_ok() {
+                published += 1;
+                net.run_for(Duration::from_millis(2));
+            }
+        }
+        net.heal();
+        net.run_for(30 * SECOND);
+        let stalled: CloseReason = Fault::Stalled.into();
+        let cut = bots.iter().flat_map(|bot| closings(&net, *bot)).filter(|reason| *reason == stalled).count();
+        assert_eq!(cut, 1, "seed {seed}");
+        let delivered: usize = bots.iter().map(|bot| net.posts(*bot).len()).sum();
+        assert_eq!(delivered, published * 5, "seed {seed}");
+    }
+}

@@ -39,7 +39,7 @@ enum Command {
     },
     /// Run the bot until `quit`, Ctrl-C or SIGTERM.
     #[command(
-        after_help = "Commands on stdin, one a line: `post TEXT`, `links`, `quit`. The end of stdin stops nothing."
+        after_help = "Commands on stdin, one a line: `post TEXT`, `links`, `stats`, `quit`. The end of stdin stops nothing."
     )]
     Run(RunArgs),
 }

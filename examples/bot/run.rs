@@ -20,6 +20,7 @@ use crate::{Refusal, RunArgs, files};
 enum Command {
     Post(Vec<u8>),
     Links,
+    Stats,
     Quit,
     Unknown(String),
 }
@@ -74,7 +75,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), Refusal> {
     host.run(
         listener,
         commands,
-        |_, now, event| app.borrow_mut().on_event(now, event),
+        |_, now, event, cause| app.borrow_mut().on_event(now, event, cause),
         |node, now, command| app.borrow_mut().on_command(node, now, command),
     )
     .await;
@@ -94,7 +95,7 @@ struct App {
 }
 
 impl App {
-    fn on_event(&mut self, now: Instant, event: Event) -> Then {
+    fn on_event(&mut self, now: Instant, event: Event, cause: Option<std::io::Error>) -> Then {
         match event {
             Event::LinkUp { link, peer, side, suite, bound, .. } => say(
                 "link_up",
@@ -111,7 +112,7 @@ impl App {
                 &[
                     ("link", json!(link.as_u64())),
                     ("peer", peer.map_or(Value::Null, name)),
-                    ("reason", json!(reason.to_string())),
+                    ("reason", json!(cause.map_or(reason.to_string(), |cause| format!("{reason}: {cause}")))),
                     ("retry_in_ms", retry_at.map_or(Value::Null, |at| millis(at.since(now)))),
                 ],
             ),
@@ -153,7 +154,20 @@ impl App {
                 });
                 say("links", &[("links", links.collect())]);
             }
-            Command::Unknown(line) => error(&format!("`{line}` is no command; there are: post TEXT, links, quit")),
+            Command::Stats => {
+                let stats = node.stats();
+                let numbers = [
+                    ("sent_bytes", stats.sent_bytes),
+                    ("handshakes", stats.handshakes),
+                    ("posts", stats.posts),
+                    ("duplicates", stats.duplicates),
+                    ("strangers", stats.strangers),
+                ];
+                say("stats", &numbers.map(|(name, number)| (name, json!(number))));
+            }
+            Command::Unknown(line) => {
+                error(&format!("`{line}` is no command; there are: post TEXT, links, stats, quit"));
+            }
             // What was typed before is sent first; who is in a hurry says it twice.
             Command::Quit if self.unpublished == 0 || self.stopping => return Then::Stop,
             Command::Quit => self.stopping = true,
@@ -202,6 +216,7 @@ fn read_command(input: &mut impl BufRead) -> Option<Command> {
         return Some(match line {
             b"" => continue,
             b"links" => Command::Links,
+            b"stats" => Command::Stats,
             b"quit" => Command::Quit,
             b"post" => Command::Post(Vec::new()),
             _ => match line.strip_prefix(b"post ") {

@@ -144,6 +144,7 @@ enum Input {
     Bytes(LinkId, Bytes),
     Written(LinkId, usize),
     Ended(LinkId),
+    Unreachable(LinkId, std::io::Error),
     Dialled(LinkId, Box<dyn Stream>, Binding),
     Accepted(Box<dyn Stream>, Binding),
     Persisted(PersistId),
@@ -174,6 +175,8 @@ pub(crate) struct Host {
     /// Nothing for a bot that lives only as long as its process.
     to_disk: Option<std::sync::mpsc::Sender<(PersistId, Record)>>,
     opening: Arc<Semaphore>,
+    /// Why a dial failed, from its end to the event that tells it.
+    cause: Option<(LinkId, std::io::Error)>,
     /// Closed links that still write their last bytes.
     closing: JoinSet<()>,
 }
@@ -193,23 +196,35 @@ impl Host {
     pub(crate) fn forgetful(node: Node, clock: Clock, tls: Option<Tls>) -> Self {
         let (inputs, queue) = mpsc::channel(64);
         let opening = Arc::new(Semaphore::new(MAX_OPENING));
-        Self { node, clock, tls, wires: HashMap::new(), inputs, queue, to_disk: None, opening, closing: JoinSet::new() }
+        Self {
+            node,
+            clock,
+            tls,
+            wires: HashMap::new(),
+            inputs,
+            queue,
+            to_disk: None,
+            opening,
+            cause: None,
+            closing: JoinSet::new(),
+        }
     }
 
-    /// Runs the node until the application says stop. `on_event` sees every event, `on_command` every command, both with
-    /// the node at hand.
+    /// Runs the node until the application says stop. `on_event` sees every event, with the system's word on why a
+    /// dial failed, `on_command` every command; both have the node at hand.
     pub(crate) async fn run<C>(
         &mut self,
         listener: Option<TcpListener>,
         mut commands: mpsc::Receiver<C>,
-        mut on_event: impl FnMut(&mut Node, Instant, Event) -> Then,
+        mut on_event: impl FnMut(&mut Node, Instant, Event, Option<std::io::Error>) -> Then,
         mut on_command: impl FnMut(&mut Node, Instant, C) -> Then,
     ) {
         loop {
             let wake_at = loop {
                 match self.node.poll() {
                     Output::Do(Action::Notify(event)) => {
-                        if on_event(&mut self.node, self.clock.now(), event) == Then::Stop {
+                        let cause = self.cause_of(&event);
+                        if on_event(&mut self.node, self.clock.now(), event, cause) == Then::Stop {
                             return self.stop(on_event).await;
                         }
                     }
@@ -259,15 +274,21 @@ impl Host {
     }
 
     /// Closes all links with their reason, tells the application, and writes what is still to be written.
-    async fn stop(&mut self, mut on_event: impl FnMut(&mut Node, Instant, Event) -> Then) {
+    async fn stop(&mut self, mut on_event: impl FnMut(&mut Node, Instant, Event, Option<std::io::Error>) -> Then) {
         self.node.shut_down(self.clock.now());
         while let Output::Do(action) = self.node.poll() {
             match action {
-                Action::Notify(event) => drop(on_event(&mut self.node, self.clock.now(), event)),
+                Action::Notify(event) => drop(on_event(&mut self.node, self.clock.now(), event, None)),
                 action => self.carry_out(action),
             }
         }
         while self.closing.join_next().await.is_some() {}
+    }
+
+    fn cause_of(&mut self, event: &Event) -> Option<std::io::Error> {
+        let closed =
+            |(link, _): &mut (LinkId, _)| matches!(event, Event::Closed { link: closed, .. } if closed == link);
+        self.cause.take_if(closed).map(|(_, cause)| cause)
     }
 
     fn take(&mut self, input: Input) {
@@ -279,6 +300,10 @@ impl Host {
             Input::Written(link, bytes) => self.node.handle_written(now, link, bytes),
             Input::Ended(link) => {
                 self.wires.remove(&link);
+                self.node.handle_ended(now, link);
+            }
+            Input::Unreachable(link, cause) => {
+                self.cause = Some((link, cause));
                 self.node.handle_ended(now, link);
             }
             // The node may have given up this link meanwhile.
@@ -323,7 +348,8 @@ impl Host {
                     let opened = tokio::time::timeout(OPEN_TIMEOUT, dial(&address, tls)).await;
                     let input = match opened {
                         Ok(Ok((stream, binding))) => Input::Dialled(link, stream, binding),
-                        _ => Input::Ended(link),
+                        Ok(Err(cause)) => Input::Unreachable(link, cause),
+                        Err(_) => Input::Unreachable(link, std::io::ErrorKind::TimedOut.into()),
                     };
                     let _ = inputs.send(input).await;
                 });

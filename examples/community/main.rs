@@ -144,7 +144,7 @@ async fn community(options: &Options, lines: Vec<Vec<u8>>, posts: u32) -> Result
         let task = tokio::spawn(async move {
             let mut host = Host::forgetful(node, clock, tls);
             let feed = &feed;
-            let on_event = |node: &mut Node, now: Instant, event: Event| {
+            let on_event = |node: &mut Node, now: Instant, event: Event, _| {
                 match event {
                     Event::LinkUp { .. } => board.links(at, node),
                     Event::Closed { peer, reason, .. } => {

@@ -421,7 +421,7 @@ impl Run {
                     3 => self.node.handle_dialled(now, link, Binding::None),
                     _ => self.node.close(now, link, Code::GoingAway),
                 }
-                assert!(!self.node.export(link, "fuzz", b"", &mut [0; 32]));
+                assert!(self.node.export(link, "fuzz", b"", &mut [0; 32]).is_err());
             }
             Op::Later { millis } => {
                 self.now = now + Duration::from_millis(u64::from(*millis));

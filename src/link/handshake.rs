@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 
 use super::code::{CloseReason, Code, Fault};
 use super::keys::{
-    self, ApplicationKeys, Binding, Exporter, HandshakeKeys, Prologue, client_signs, next_hash, server_signs,
+    self, ApplicationKeys, Binding, ExportError, Exporter, HandshakeKeys, Prologue, client_signs, next_hash,
+    server_signs,
 };
 use super::message::{
     self, Facts, Head1, Head2, Inner, Kind, MAX_CREDENTIALS, Proof, TAG_LEN, VERSION, choose_suite, reverse,
@@ -130,7 +131,7 @@ impl Expect {
     }
 }
 
-/// Which side of a link this is.
+/// Which side of a link this is. Exhaustive: there is no third.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// It dialled.
@@ -196,12 +197,13 @@ impl Authenticated {
         &self.transcript
     }
 
-    /// Fills `out` with a secret that only the two ends know, for the host's own use; at most 8,160 bytes.
+    /// Fills `out` with a secret that only the two ends know, for the host's own use; at most [`MAX_EXPORT`](super::MAX_EXPORT)
+    /// bytes.
     ///
-    /// # Panics
-    /// When `out` is longer.
-    pub fn export(&self, label: &str, context: &[u8], out: &mut [u8]) {
-        self.exporter.export(label, context, out);
+    /// # Errors
+    /// [`ExportError`], and `out` is left as it is.
+    pub fn export(&self, label: &str, context: &[u8], out: &mut [u8]) -> Result<(), ExportError> {
+        self.exporter.export(label, context, out)
     }
 }
 

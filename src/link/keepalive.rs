@@ -42,11 +42,13 @@ impl KeepaliveTimes {
     }
 }
 
-/// Questions that may be open at once; a peer that sends data but never answers reaches it.
+/// Questions that may be open at once; a peer that sends data but never answers reaches it. More than five minutes of them:
+/// nobody honest is that far behind.
 const MAX_OPEN: usize = 32;
-/// Echoes nobody asked for, until the link is closed for them.
+/// Echoes nobody asked for, until the link is closed for them: harmless once, a fault if many.
 const MAX_UNSOLICITED: u32 = 16;
-/// A timer that fires later than this says that this side was away, and proves nothing about the peer.
+/// A timer that fires later than this says that this side was away, and proves nothing about the peer; busy machines are late
+/// by less.
 const LATE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]

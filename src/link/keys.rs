@@ -149,13 +149,38 @@ pub(super) fn ratchet(key: &[u8; 32], suite: Suite) -> Zeroizing<[u8; 32]> {
     out
 }
 
+/// Most bytes of one exported secret: 255 hashes.
+pub const MAX_EXPORT: usize = 255 * 32;
+
+/// Why nothing is exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The link is not open.
+    #[error("the link is not open: wait for its event")]
+    NotOpen,
+    /// The label is empty or has a zero byte.
+    #[error("a label is not empty and has no zero byte: name the purpose in words")]
+    Label,
+    /// More is asked for than one secret can give.
+    #[error("at most {MAX_EXPORT} bytes are exported at once, not {0}")]
+    TooLong(usize),
+}
+
 /// Secrets for the host's own use, tied to one link.
 #[derive(Clone)]
 pub(super) struct Exporter(Zeroizing<[u8; 32]>);
 
 impl Exporter {
-    pub(super) fn export(&self, label: &str, context: &[u8], out: &mut [u8]) {
+    pub(super) fn export(&self, label: &str, context: &[u8], out: &mut [u8]) -> Result<(), ExportError> {
+        if label.is_empty() || label.contains('\0') {
+            return Err(ExportError::Label);
+        }
+        if out.len() > MAX_EXPORT {
+            return Err(ExportError::TooLong(out.len()));
+        }
         expand(&self.0, &[label.as_bytes(), &[0], &sha256(&[context])], out);
+        Ok(())
     }
 }
 

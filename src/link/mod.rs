@@ -65,7 +65,7 @@ use handshake::{
 };
 pub use keepalive::KeepaliveTimes;
 use keepalive::{Due, Keepalive};
-pub use keys::Binding;
+pub use keys::{Binding, ExportError, MAX_EXPORT};
 pub use message::{Capabilities, Facts, Kind, MAX_CREDENTIALS, MAX_STRING, VERSION};
 use message::{Inner, MAX_FIRST_RECORD};
 pub use records::{KEY_LIFETIME, RECORDS_PER_KEY};
@@ -109,7 +109,7 @@ impl Default for Times {
     }
 }
 
-/// What a link wants after it took some input.
+/// What a link wants after it took some input. Exhaustive on purpose: each is to be acted on.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a link that waits for a verdict, or is closed, takes no more input"]
 pub enum Step {

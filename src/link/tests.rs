@@ -97,9 +97,13 @@ fn i21_the_four_messages_come_in_their_order_and_both_ends_open() {
     assert_eq!((a.side(), b.side()), (Side::Client, Side::Server));
     assert_eq!((a.suite(), a.transcript()), (b.suite(), b.transcript()));
     let mut exported = [[0; 40]; 2];
-    a.export("test", b"context", &mut exported[0]);
-    b.export("test", b"context", &mut exported[1]);
+    assert_eq!(a.export("test", b"context", &mut exported[0]), Ok(()));
+    assert_eq!(b.export("test", b"context", &mut exported[1]), Ok(()));
     assert_eq!(exported[0], exported[1]);
+    assert_eq!(a.export("", b"", &mut [0; 32]), Err(ExportError::Label));
+    assert_eq!(a.export("a\0b", b"", &mut [0; 32]), Err(ExportError::Label));
+    assert_eq!(a.export("test", b"", &mut [0; MAX_EXPORT + 1]), Err(ExportError::TooLong(MAX_EXPORT + 1)));
+    assert_eq!(a.export("test", b"", &mut [0; MAX_EXPORT]), Ok(()));
 }
 
 #[test]

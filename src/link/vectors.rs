@@ -252,7 +252,7 @@ fn handshake(at: u8, case: Case) -> Value {
     }
     let (label, context) = ("vectors", b"a context");
     let mut exported = [0; 48];
-    peer.export(label, context, &mut exported);
+    peer.export(label, context, &mut exported).expect("a good label");
 
     let side = |side: usize, preference: &[u8]| {
         json!({

@@ -59,6 +59,8 @@ pub(super) struct Entry {
     queued_since: Option<Instant>,
     /// Bytes written since then.
     written: usize,
+    /// How often the queue must show that it moves.
+    stall: Duration,
     pub(super) posts: Budget,
     /// Until when the link is not read because it sent too much.
     pub(super) over_budget_until: Option<Instant>,
@@ -68,7 +70,14 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(stage: Stage, dialled: Option<BotId>, limits: &Limits, now: Instant) -> Self {
+    pub(super) fn new(
+        stage: Stage,
+        dialled: Option<BotId>,
+        limits: &Limits,
+        random: &mut Random,
+        now: Instant,
+    ) -> Self {
+        let more = u64::try_from(limits.stall.as_nanos() / 2).unwrap_or(u64::MAX);
         Self {
             stage,
             dialled,
@@ -80,6 +89,7 @@ impl Entry {
             congested: false,
             queued_since: None,
             written: 0,
+            stall: limits.stall.saturating_add(Duration::from_nanos(random.below(more.max(1)))),
             posts: Budget::new(limits.posts, now),
             over_budget_until: None,
             paused: false,
@@ -142,12 +152,13 @@ impl Entry {
 
     /// Whether the queue did not move for a whole span; one that moved gets another span.
     pub(super) fn is_stalled(&mut self, now: Instant, limits: &Limits) -> bool {
-        if self.queued_since.is_none_or(|since| now < since + limits.stall) {
+        if self.queued_since.is_none_or(|since| now < since + self.stall) {
             return false;
         }
         let moved = core::mem::take(&mut self.written) >= limits.stall_bytes;
         // A timer that fires late says that this bot was away, nothing about the peer.
-        let late = self.queued_since.is_some_and(|since| now.since(since) > limits.stall + Duration::from_secs(1));
+        let late =
+            self.queued_since.is_some_and(|since| now.since(since) > self.stall.saturating_add(Duration::from_secs(1)));
         self.queued_since = Some(now);
         !moved && !late
     }
@@ -180,12 +191,12 @@ impl Entry {
         self.queued_bytes > limits.queue_max_bytes || sealed > limits.window_bytes + limits.queue_max_bytes
     }
 
-    pub(super) fn wake_at(&self, limits: &Limits) -> Option<Instant> {
+    pub(super) fn wake_at(&self) -> Option<Instant> {
         let stage = match &self.stage {
             Stage::Dialling { until } => Some(*until),
             Stage::Live(link) => link.wake_at(),
         };
-        let stall = self.queued_since.map(|since| since + limits.stall);
+        let stall = self.queued_since.map(|since| since + self.stall);
         [stage, stall, self.over_budget_until].into_iter().flatten().min()
     }
 }

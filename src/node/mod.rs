@@ -32,7 +32,7 @@ pub use restore::{PersistId, Record, RestoreError};
 use crate::budget::Budget;
 use crate::crypto::Random;
 use crate::identity::{BotId, Identity};
-use crate::link::{Binding, CloseReason, Code, Expect, Facts, Kind, Link, Setup, Side, Strings};
+use crate::link::{Binding, CloseReason, Code, Expect, ExportError, Facts, Kind, Link, Setup, Side, Strings};
 use crate::overlay::{Counter, Hub, MAX_POST_BODY, Post, PostId, StreamId};
 use crate::time::Instant;
 
@@ -205,7 +205,8 @@ impl Node {
         }
         let seed = *self.random.secret();
         let link = Link::accept(self.setup.clone(), now, seed, binding, self.limits.times);
-        Ok(self.links.insert(Entry::new(Stage::Live(Box::new(link)), None, &self.limits, now)))
+        let entry = Entry::new(Stage::Live(Box::new(link)), None, &self.limits, &mut self.random, now);
+        Ok(self.links.insert(entry))
     }
 
     /// Tells that the stream of an [`Action::Dial`] is open.
@@ -393,12 +394,14 @@ impl Node {
         })
     }
 
-    /// Fills `out` with a secret that only the two ends of an open link know; false when it is not open.
-    #[must_use]
-    pub fn export(&self, id: LinkId, label: &str, context: &[u8], out: &mut [u8; 32]) -> bool {
+    /// Fills `out` with a secret that only the two ends of an open link know, for the host's own use.
+    ///
+    /// # Errors
+    /// [`ExportError`], and `out` is left as it is.
+    pub fn export(&self, id: LinkId, label: &str, context: &[u8], out: &mut [u8]) -> Result<(), ExportError> {
         let entry = self.links.entries.get(&id).filter(|entry| entry.is_open());
-        let peer = entry.and_then(Entry::link).and_then(Link::peer);
-        peer.map(|peer| peer.export(label, context, out)).is_some()
+        let peer = entry.and_then(Entry::link).and_then(Link::peer).ok_or(ExportError::NotOpen)?;
+        peer.export(label, context, out)
     }
 
     /// Counters.
@@ -407,9 +410,10 @@ impl Node {
         self.stats
     }
 
-    /// The node's clock never goes back, whatever the host says.
+    /// The node's clock never goes back, whatever the host says, and stops before the end, where the deadlines are that never
+    /// come.
     fn clock(&mut self, now: Instant) -> Instant {
-        self.now = self.now.max(now);
+        self.now = self.now.max(now).min(Instant::from_nanos(u64::MAX - 1));
         self.now
     }
 

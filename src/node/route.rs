@@ -26,7 +26,7 @@ impl Node {
                 Step::NeedMore => return,
                 Step::Hello => self.on_hello(now, id),
                 Step::Proved => self.on_proved(now, id),
-                Step::Open => self.on_open(now, id),
+                Step::Open => self.announce(now, id),
                 Step::Message(message) => self.on_message(now, id, &message),
                 Step::Closed(reason) => self.close_entry(now, id, reason, true),
             }
@@ -50,6 +50,7 @@ impl Node {
         }
         match self.verdict(id) {
             Verdict::Admit { instead_of } => {
+                self.fulfil_wish(id);
                 if let Some(old) = instead_of {
                     self.close_link(now, old, Code::Replaced);
                 }
@@ -105,28 +106,27 @@ impl Node {
         }
     }
 
-    /// The server said OK.
-    fn on_open(&mut self, now: Instant, id: LinkId) {
+    /// A wish for the peer of this link is fulfilled by it, whoever dialled; what it was tied to before may end without a
+    /// retry.
+    fn fulfil_wish(&mut self, id: LinkId) {
         let peer = self.links.entries.get(&id).and_then(Entry::peer);
-        if let Some((old, side)) = peer.and_then(|peer| self.links.rival(id, peer)) {
-            // Both ends dialled and both were admitted: the same rule at both ends leaves the same link.
-            let keep_old = side == Side::Server && peer < Some(self.setup.id());
-            if keep_old {
-                return self.close_link(now, id, Code::AlreadyConnected);
-            }
-            self.close_link(now, old, Code::Replaced);
+        if let Some(wish) = peer.and_then(|peer| self.links.wishes.get_mut(&peer)) {
+            wish.state = WishState::Linked(id);
         }
-        self.announce(now, id);
     }
 
     fn announce(&mut self, now: Instant, id: LinkId) {
         let Some(entry) = self.links.entries.get_mut(&id) else { return };
         entry.opened_at = Some(now);
         entry.proved = entry.link().and_then(Link::peer).map(Authenticated::peer);
+        let peer = entry.proved;
+        self.fulfil_wish(id);
         // A dial that is still under way has become needless.
-        if let Some(needless) = entry.proved.and_then(|peer| self.links.dialling(peer)) {
+        if let Some(needless) = peer.and_then(|peer| self.links.dialling(peer)) {
             self.close_entry(now, needless, CloseReason::Here(Code::AlreadyConnected), true);
         }
+        // The verdict saw to it at the server; the client's own dial is closed there when the peer's link opens.
+        debug_assert!(peer.is_none_or(|peer| self.links.rival(id, peer).is_none()), "one link with one key");
         let Some(entry) = self.links.entries.get(&id) else { return };
         let Some(proof) = entry.link().and_then(Link::peer) else { return };
         self.stats.handshakes += 1;
@@ -138,9 +138,6 @@ impl Node {
             bound: proof.is_bound(),
             facts: proof.facts().clone(),
         });
-        if let Some(wish) = self.links.wishes.get_mut(&proof.peer()) {
-            wish.state = WishState::Linked(id);
-        }
     }
 
     fn on_message(&mut self, now: Instant, id: LinkId, bytes: &Bytes) {

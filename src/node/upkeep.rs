@@ -106,7 +106,7 @@ impl Node {
             .links
             .entries
             .iter()
-            .filter(|(_, entry)| entry.wake_at(&self.limits).is_some_and(|at| at <= now))
+            .filter(|(_, entry)| entry.wake_at().is_some_and(|at| at <= now))
             .map(|(id, _)| *id)
             .collect();
         for id in due {
@@ -117,7 +117,7 @@ impl Node {
             _ => None,
         }) {
             let stage = Stage::Dialling { until: now + self.limits.dial };
-            let link = self.links.insert(Entry::new(stage, Some(peer), &self.limits, now));
+            let link = self.links.insert(Entry::new(stage, Some(peer), &self.limits, &mut self.random, now));
             if let Some(wish) = self.links.wishes.get_mut(&peer) {
                 wish.state = WishState::Linked(link);
             }
@@ -141,7 +141,7 @@ impl Node {
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        let links = self.links.entries.values().filter_map(|entry| entry.wake_at(&self.limits));
+        let links = self.links.entries.values().filter_map(|entry| entry.wake_at());
         let wishes = self.links.wishes.values().filter_map(|wish| match wish.state {
             WishState::Waiting(at) => Some(at),
             WishState::Linked(_) => None,

@@ -30,7 +30,7 @@ pub struct Counter {
     pub next: u64,
 }
 
-/// What became of a message that arrived.
+/// What became of a message that arrived. Exhaustive on purpose: each is to be acted on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a new post is to be handed to the application and passed on"]
 pub enum Received {

@@ -24,7 +24,8 @@ pub struct SeenStream {
 pub struct SeenStreams(BTreeMap<BotId, Vec<(StreamId, SeenWindow)>>);
 
 impl SeenStreams {
-    /// Streams remembered of each author; the least recently used is forgotten.
+    /// Streams remembered of each author; the least recently used is forgotten. An author has one at a time, and few restarts
+    /// without records.
     pub const PER_ORIGIN: usize = 4;
 
     /// Whether the post was taken before.
