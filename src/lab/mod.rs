@@ -1,4 +1,4 @@
-//! A laboratory: whole nodes in virtual time, with links that are slow, cut, or stop being read, and bots that crash.
+//! A laboratory: whole nodes in virtual time, with everything that goes wrong in a network.
 //!
 //! Everything is drawn from one seed, so a run repeats byte for byte; [`Network::transcript`] proves it.
 //!
@@ -17,7 +17,18 @@
 //! assert_eq!(&net.posts(bots[2])[0].body()[..], b"hello");
 //! ```
 
+mod clock;
+mod host;
+mod line;
+mod log;
 mod network;
-mod pipe;
+mod puppet;
+mod run;
+mod stream;
+mod toy;
 
+pub use host::{FaultPoint, Restart};
+pub use line::{Latency, Line};
 pub use network::{BotRef, Network};
+pub use puppet::{Lie, Puppet};
+pub use toy::ToyCrypto;

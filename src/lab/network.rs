@@ -1,95 +1,158 @@
 //! The network: bots, streams, a clock, and what goes wrong.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::pipe::{End, Pipe, Stream};
-use crate::crypto::Random;
+use super::host::{FaultPoint, Host, Restart};
+use super::line::{Latency, Line};
+use super::log::{Log, Logged};
+use super::puppet::{Actor, Lie, Puppet};
+use super::stream::Stream;
+use crate::crypto::{Crypto, Random};
 use crate::identity::{BotId, CommunityId, Identity};
-use crate::link::Binding;
-use crate::node::{Action, Config, Event, LinkId, Node, Output, PersistId, PublishError, Record};
+use crate::node::{Config, Event, LinkId, Node, PublishError, Record};
 use crate::overlay::{Post, PostId};
 use crate::time::Instant;
 
-/// A bot of a [`Network`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BotRef(usize);
+/// A bot of a [`Network`], by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BotRef(pub(super) usize);
 
-struct Bot {
-    seed: [u8; 32],
-    config: Config,
-    /// Nothing while it is down.
-    node: Option<Node>,
-    wake_at: Option<Instant>,
-    /// Durable records, by key.
-    disk: BTreeMap<Vec<u8>, Record>,
-    /// Writes under way: when each is durable.
-    writes: Vec<(Instant, PersistId, Record)>,
-    events: Vec<(Instant, Event)>,
-    /// Peers whose streams it does not read.
-    deaf_to: BTreeSet<usize>,
-    /// Dials that wait for the network: when each is answered.
-    dials: Vec<(Instant, LinkId, usize)>,
+impl BotRef {
+    /// The bot at this place, from 0.
+    #[must_use]
+    pub const fn at(place: usize) -> Self {
+        Self(place)
+    }
+
+    /// Its place.
+    #[must_use]
+    pub const fn place(self) -> usize {
+        self.0
+    }
+}
+
+/// What happens at a time; the order of what happens at the same time does not depend on who asked first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    Durable { bot: usize },
+    Dialled { bot: usize },
+    Wake { bot: usize },
+    Resume { bot: usize },
+    Arrive { stream: usize, side: usize },
 }
 
 /// Bots in virtual time.
 pub struct Network {
-    now: Instant,
-    random: Random,
-    bots: Vec<Bot>,
-    streams: Vec<Stream>,
-    latency: Duration,
-    disk: Duration,
+    pub(super) now: Instant,
+    pub(super) random: Random,
+    crypto: Option<Arc<dyn Crypto>>,
+    pub(super) hosts: Vec<Host>,
+    pub(super) places: BTreeMap<BotId, usize>,
+    /// Places of streams that ended are used again.
+    pub(super) streams: Vec<Option<Stream>>,
+    pub(super) free: Vec<usize>,
+    pub(super) queue: BinaryHeap<Reverse<(Instant, Due)>>,
+    line: Line,
+    lines: BTreeMap<(usize, usize), Line>,
+    disk: Latency,
     /// Which island each bot is on; only bots of one island reach each other.
     islands: Vec<usize>,
-    early: Option<Random>,
-    transcript: Sha256,
+    /// Directions that carry nothing.
+    blocked: BTreeSet<(usize, usize)>,
+    pub(super) cut_pieces: bool,
+    pub(super) confirm_early: bool,
+    pub(super) early: Option<Random>,
+    pub(super) transcript: Option<Sha256>,
+    pub(super) log: Option<Log>,
+    /// Events at one instant, to find a machine that makes its host spin.
+    pub(super) at_once: u64,
 }
 
 impl Network {
     /// An empty network; all randomness comes from the seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let mut full = [0; 32];
-        full[..8].copy_from_slice(&seed.to_be_bytes());
         Self {
             now: Instant::from_millis(1_000),
-            random: Random::child(&full, "lab"),
-            bots: Vec::new(),
+            random: Random::child(&seed_bytes(0, seed), "lab"),
+            crypto: None,
+            hosts: Vec::new(),
+            places: BTreeMap::new(),
             streams: Vec::new(),
-            latency: Duration::from_millis(10),
-            disk: Duration::from_millis(1),
+            free: Vec::new(),
+            queue: BinaryHeap::new(),
+            line: Line::default(),
+            lines: BTreeMap::new(),
+            disk: Latency::Fixed { ms: 1 },
             islands: Vec::new(),
+            blocked: BTreeSet::new(),
+            cut_pieces: true,
+            confirm_early: false,
             early: None,
-            transcript: Sha256::new(),
+            transcript: Some(Sha256::new()),
+            log: None,
+            at_once: 0,
         }
     }
 
-    /// Sets the latency of everything sent from now on: 10 ms at first.
+    /// Gives all bots that are added from now on this crypto provider in place of their configuration's, such as
+    /// [`ToyCrypto`](super::ToyCrypto).
+    pub fn set_crypto(&mut self, crypto: impl Crypto + 'static) {
+        self.crypto = Some(Arc::new(crypto));
+    }
+
+    /// Sets what all lines without a setting of their own are like, for streams opened from now on: 10 ms at first.
+    pub fn set_line(&mut self, line: Line) {
+        self.line = line;
+    }
+
+    /// Sets one direction between two bots, for streams opened from now on.
+    pub fn set_line_between(&mut self, from: BotRef, to: BotRef, line: Line) {
+        self.lines.insert((from.0, to.0), line);
+    }
+
+    /// Sets one latency for everything that is sent from now on, open streams included.
     pub fn set_latency(&mut self, latency: Duration) {
-        self.latency = latency;
+        let latency = Line::fixed(latency).latency;
+        self.line.latency = latency;
+        for stream in self.streams.iter_mut().flatten() {
+            stream.lines.iter_mut().for_each(|line| line.latency = latency);
+        }
     }
 
     /// Sets how long a write takes to be durable: 1 ms at first.
     pub fn set_disk_latency(&mut self, latency: Duration) {
-        self.disk = latency;
+        self.disk = Line::fixed(latency).latency;
     }
 
     /// Wakes nodes also when they did not ask for it; no output may change by it.
     pub fn wake_early(&mut self, seed: u64) {
-        let mut full = [1; 32];
-        full[..8].copy_from_slice(&seed.to_be_bytes());
-        self.early = Some(Random::child(&full, "early"));
+        self.early = Some(Random::child(&seed_bytes(1, seed), "early"));
+    }
+
+    /// Leaves out what only tests of the library need: the transcript, and cutting what arrives into pieces.
+    pub fn run_fast(&mut self) {
+        self.transcript = None;
+        self.cut_pieces = false;
+    }
+
+    /// Keeps a log from now on, for the pictures.
+    pub fn keep_log(&mut self) {
+        self.log.get_or_insert_default();
     }
 
     /// Adds `count` bots that all know each other as members of the named community.
     pub fn add_members(&mut self, community: &str, count: usize) -> Vec<BotRef> {
-        let first = self.bots.len();
+        let first = self.hosts.len();
         let ids = (first..first + count).map(|at| identity(at).id()).collect();
         let config = Config::new(CommunityId::from_name(community), ids);
         (0..count).map(|_| self.add(config.clone())).collect()
@@ -97,20 +160,26 @@ impl Network {
 
     /// Adds one bot with a configuration of its own; its key follows from its place, see [`Network::identity_of`].
     pub fn add(&mut self, config: Config) -> BotRef {
-        let at = self.bots.len();
+        self.add_host(config, None)
+    }
+
+    /// Adds a member that lies.
+    pub fn add_liar(&mut self, config: Config, lie: Lie) -> BotRef {
+        self.add_host(config, Some(lie))
+    }
+
+    fn add_host(&mut self, mut config: Config, lie: Option<Lie>) -> BotRef {
+        let at = self.hosts.len();
         let seed = *self.random.secret();
-        let node = Node::new(config.clone(), &identity(at), seed, self.now);
-        self.bots.push(Bot {
-            seed,
-            config,
-            node: Some(node),
-            wake_at: None,
-            disk: BTreeMap::new(),
-            writes: Vec::new(),
-            events: Vec::new(),
-            deaf_to: BTreeSet::new(),
-            dials: Vec::new(),
-        });
+        if let Some(crypto) = &self.crypto {
+            config.crypto = Arc::clone(crypto);
+        }
+        let actor = match lie {
+            None => Actor::Node(Box::new(Node::new(config.clone(), &identity(at), seed, self.now))),
+            Some(lie) => Actor::Puppet(Box::new(Puppet::new(lie, config.clone(), &identity(at), &seed, self.now))),
+        };
+        self.hosts.push(Host::new(seed, config, lie, actor));
+        self.places.insert(identity(at).id(), at);
         self.islands.push(0);
         BotRef(at)
     }
@@ -124,16 +193,39 @@ impl Network {
     /// A bot's id.
     #[must_use]
     pub fn id(&self, bot: BotRef) -> BotId {
-        identity(bot.0).id()
+        match &self.hosts[bot.0].actor {
+            Some(Actor::Node(node)) => node.id(),
+            _ => identity(bot.0).id(),
+        }
+    }
+
+    /// All bots, in the order of their places.
+    pub fn bots(&self) -> impl Iterator<Item = BotRef> + use<> {
+        (0..self.hosts.len()).map(BotRef)
+    }
+
+    /// Whether a bot is an honest node that is up.
+    #[must_use]
+    pub fn is_up(&self, bot: BotRef) -> bool {
+        matches!(self.hosts[bot.0].actor, Some(Actor::Node(_)))
+    }
+
+    /// What a bot does wrong, if it is a liar.
+    #[must_use]
+    pub fn lie(&self, bot: BotRef) -> Option<Lie> {
+        self.hosts[bot.0].lie
     }
 
     /// A bot's node.
     ///
     /// # Panics
-    /// When the bot is down.
+    /// When the bot is down or a liar.
     #[must_use]
     pub fn node(&self, bot: BotRef) -> &Node {
-        self.bots[bot.0].node.as_ref().expect("the bot is up")
+        match &self.hosts[bot.0].actor {
+            Some(Actor::Node(node)) => node,
+            _ => panic!("bot {} is down or no node", bot.0),
+        }
     }
 
     /// Makes `from` wish for a link to `to`.
@@ -141,9 +233,12 @@ impl Network {
     /// # Panics
     /// When `from` is down, or may not dial `to`.
     pub fn dial(&mut self, from: BotRef, to: BotRef) {
-        let (now, peer) = (self.now, self.id(to));
-        let node = self.bots[from.0].node.as_mut().expect("the bot is up");
-        node.dial(now, peer, to.0.to_string()).expect("the peer is a member");
+        let (now, peer, address) = (self.clock(from.0), identity(to.0).id(), to.0.to_string());
+        match &mut self.hosts[from.0].actor {
+            Some(Actor::Node(node)) => node.dial(now, peer, address).expect("the peer is a member"),
+            Some(Actor::Puppet(puppet)) => puppet.dial(now, peer, address),
+            None => panic!("bot {} is down", from.0),
+        }
         self.drain(from.0);
     }
 
@@ -155,19 +250,36 @@ impl Network {
     /// # Panics
     /// When the bot is down.
     pub fn publish(&mut self, bot: BotRef, body: &[u8]) -> Result<PostId, PublishError> {
-        let now = self.now;
-        let published = self.bots[bot.0].node.as_mut().expect("the bot is up").publish(now, body);
+        let now = self.clock(bot.0);
+        let published = match &mut self.hosts[bot.0].actor {
+            Some(Actor::Node(node)) => node.publish(now, body),
+            Some(Actor::Puppet(puppet)) => Ok(puppet.publish(now, body).id()),
+            None => panic!("bot {} is down", bot.0),
+        };
         self.drain(bot.0);
         published
     }
 
-    /// Does anything else with a node, then carries out what it asks for.
+    /// Does anything else with a node, at its own time, then carries out what it asks for.
     ///
     /// # Panics
-    /// When the bot is down.
+    /// When the bot is down or a liar.
     pub fn with<T>(&mut self, bot: BotRef, act: impl FnOnce(&mut Node, Instant) -> T) -> T {
-        let now = self.now;
-        let done = act(self.bots[bot.0].node.as_mut().expect("the bot is up"), now);
+        let now = self.clock(bot.0);
+        let Some(Actor::Node(node)) = &mut self.hosts[bot.0].actor else { panic!("bot {} is down or no node", bot.0) };
+        let done = act(node, now);
+        self.drain(bot.0);
+        done
+    }
+
+    /// Makes a liar do or say anything, then carries it out.
+    ///
+    /// # Panics
+    /// When the bot is down or honest.
+    pub fn with_puppet<T>(&mut self, bot: BotRef, act: impl FnOnce(&mut Puppet, Instant) -> T) -> T {
+        let now = self.clock(bot.0);
+        let Some(Actor::Puppet(puppet)) = &mut self.hosts[bot.0].actor else { panic!("bot {} is no liar", bot.0) };
+        let done = act(puppet, now);
         self.drain(bot.0);
         done
     }
@@ -181,51 +293,96 @@ impl Network {
                 self.islands[bot.0] = at + 1;
             }
         }
+        self.wake_streams(|_| true);
     }
 
-    /// Ends all partitions; what waited arrives.
+    /// Makes one direction carry nothing, or again everything; what waited arrives then. A dial needs both directions.
+    pub fn set_blocked(&mut self, from: BotRef, to: BotRef, blocked: bool) {
+        if blocked {
+            self.blocked.insert((from.0, to.0));
+        } else {
+            self.blocked.remove(&(from.0, to.0));
+            self.wake_streams(|stream| stream.ends.iter().any(|end| end.bot == to.0));
+        }
+    }
+
+    /// Ends all partitions and blocks; what waited arrives.
     pub fn heal(&mut self) {
         self.islands.fill(0);
+        self.blocked.clear();
+        self.wake_streams(|_| true);
     }
 
     /// Stops `bot` from reading what `peer` sends, without telling anybody; or lets it read again.
     pub fn set_deaf(&mut self, bot: BotRef, peer: BotRef, deaf: bool) {
         if deaf {
-            self.bots[bot.0].deaf_to.insert(peer.0);
+            self.hosts[bot.0].deaf_to.insert(peer.0);
         } else {
-            self.bots[bot.0].deaf_to.remove(&peer.0);
+            self.hosts[bot.0].deaf_to.remove(&peer.0);
+            self.wake_streams(|stream| stream.ends.iter().any(|end| end.bot == bot.0));
         }
     }
 
-    /// Kills a bot: what is not durable is lost, its streams break.
+    /// Stops a machine for a while, as a suspended laptop or a busy host does: it reads nothing, its timers do not fire, its
+    /// clock runs on. What arrived meanwhile comes first when it goes on.
+    pub fn pause(&mut self, bot: BotRef, span: Duration) {
+        self.hosts[bot.0].paused = true;
+        self.schedule(self.now + span, Due::Resume { bot: bot.0 });
+    }
+
+    /// Makes a host's clock jump; the node takes no step back with it.
+    pub fn jump_clock(&mut self, bot: BotRef, by_ms: i64) {
+        let now = self.now;
+        self.hosts[bot.0].clock.jump(now, by_ms);
+        self.rearm(bot.0);
+    }
+
+    /// Makes a host's clock run too fast or too slowly, by so many millionths.
+    pub fn set_drift(&mut self, bot: BotRef, ppm: i32) {
+        let now = self.now;
+        self.hosts[bot.0].clock.set_drift(now, ppm);
+        self.rearm(bot.0);
+    }
+
+    /// Kills a bot at once: what is not durable is lost, its streams break.
     pub fn crash(&mut self, bot: BotRef) {
-        let host = &mut self.bots[bot.0];
-        host.node = None;
-        host.wake_at = None;
-        host.writes.clear();
-        host.dials.clear();
-        for at in 0..self.streams.len() {
-            for side in 0..2 {
-                if self.streams[at].ends[side].bot == bot.0 {
-                    self.streams[at].ends[side].alive = false;
-                    self.streams[at].pipes[side].backlog.clear();
-                    self.streams[at].pipes[side].closing = true;
-                }
-            }
+        self.crash_at(bot, FaultPoint::Now);
+    }
+
+    /// Kills a bot when it gets to this point.
+    pub fn crash_at(&mut self, bot: BotRef, point: FaultPoint) {
+        if point != FaultPoint::Now {
+            self.hosts[bot.0].crash_at = Some(point);
+            return;
         }
+        self.power_off(bot.0);
     }
 
     /// Starts a bot that crashed, from its durable records, with a new seed; its wishes are to be made again.
-    ///
-    /// # Panics
-    /// When the records cannot be read back, which is a defect.
-    pub fn restart(&mut self, bot: BotRef) {
-        self.bots[bot.0].seed = *self.random.secret();
-        let host = &mut self.bots[bot.0];
-        let records: Vec<Record> = host.disk.values().cloned().collect();
-        let node = Node::restore(host.config.clone(), &identity(bot.0), host.seed, self.now, records);
-        host.node = Some(node.expect("a node reads its own records"));
+    pub fn restart(&mut self, bot: BotRef) -> Restart {
+        self.power_off(bot.0);
+        let (seed, now) = (*self.random.secret(), self.clock(bot.0));
+        let host = &mut self.hosts[bot.0];
+        host.seed = seed;
+        host.life += 1;
+        let (config, own) = (host.config.clone(), identity(bot.0));
+        let mut outcome = Restart::Restored;
+        let actor = match host.lie {
+            Some(lie) => Actor::Puppet(Box::new(Puppet::new(lie, config, &own, &seed, now))),
+            None => {
+                let records: Vec<Record> = host.disk.values().cloned().collect();
+                let node = Node::restore(config.clone(), &own, seed, now, records).unwrap_or_else(|error| {
+                    host.disk.clear();
+                    outcome = Restart::FromNothing(error);
+                    Node::new(config, &own, seed, now)
+                });
+                Actor::Node(Box::new(node))
+            }
+        };
+        host.actor = Some(actor);
+        self.note(Logged::Up(bot.0));
         self.drain(bot.0);
+        outcome
     }
 
     /// Stops a bot in order: links are closed, and its snapshot is what it restarts from.
@@ -233,39 +390,46 @@ impl Network {
     /// # Panics
     /// When the bot is down.
     pub fn stop(&mut self, bot: BotRef) {
-        self.with(bot, Node::shut_down);
-        let node = self.bots[bot.0].node.take().expect("the bot is up");
-        self.bots[bot.0].disk = node.snapshot().into_iter().map(|record| (record.key.to_vec(), record)).collect();
-        self.crash(bot);
+        let now = self.clock(bot.0);
+        match &mut self.hosts[bot.0].actor {
+            Some(Actor::Node(node)) => node.shut_down(now),
+            Some(Actor::Puppet(puppet)) => puppet.shut_down(now),
+            None => panic!("bot {} is down", bot.0),
+        }
+        self.drain(bot.0);
+        if let Some(Actor::Node(node)) = &self.hosts[bot.0].actor {
+            let snapshot = node.snapshot();
+            self.hosts[bot.0].disk = snapshot.into_iter().map(|record| (record.key.to_vec(), record)).collect();
+        }
+        self.power_off(bot.0);
     }
 
     /// Runs for a time.
     pub fn run_for(&mut self, span: Duration) {
-        let end = self.now + span;
-        while let Some(at) = self.next().filter(|at| *at <= end) {
-            self.wake_some_early(at);
-            self.now = self.now.max(at);
-            self.step();
-        }
-        self.now = end;
+        self.run_until(self.now + span);
     }
 
-    /// The virtual time.
+    /// The virtual time: the true one, whatever a bot's clock says.
     #[must_use]
     pub const fn now(&self) -> Instant {
         self.now
     }
 
-    /// Everything that a bot told its application, with the time; crashes do not erase it.
+    /// Everything that a bot told its application, with the true time; crashes do not erase it.
     #[must_use]
     pub fn events(&self, bot: BotRef) -> &[(Instant, Event)] {
-        &self.bots[bot.0].events
+        &self.hosts[bot.0].events
+    }
+
+    /// Forgets all events so far, for runs that would keep too many.
+    pub fn forget_events(&mut self) {
+        self.hosts.iter_mut().for_each(|host| host.events.clear());
     }
 
     /// The posts that a bot was handed, in order.
     #[must_use]
     pub fn posts(&self, bot: BotRef) -> Vec<Post> {
-        let posts = self.bots[bot.0].events.iter().filter_map(|(_, event)| match event {
+        let posts = self.hosts[bot.0].events.iter().filter_map(|(_, event)| match event {
             Event::Post { post, .. } => Some(post.clone()),
             _ => None,
         });
@@ -275,212 +439,71 @@ impl Network {
     /// Bots that a bot has open links with.
     #[must_use]
     pub fn peers(&self, bot: BotRef) -> Vec<BotId> {
-        let links = self.bots[bot.0].node.iter().flat_map(Node::links);
-        links.filter(|link| link.open_since.is_some()).filter_map(|link| link.peer).collect()
+        match &self.hosts[bot.0].actor {
+            Some(Actor::Node(node)) => {
+                node.links().filter(|link| link.open_since.is_some()).filter_map(|link| link.peer).collect()
+            }
+            Some(Actor::Puppet(puppet)) => puppet.links().map(|(_, peer)| peer).collect(),
+            None => Vec::new(),
+        }
     }
 
-    /// A hash of every output of every node so far, with its time and bytes.
+    /// A hash of every output of every bot so far, with its time and bytes; zeros after [`Network::run_fast`].
     #[must_use]
     pub fn transcript(&self) -> [u8; 32] {
-        self.transcript.clone().finalize().into()
+        self.transcript.as_ref().map_or([0; 32], |hash| hash.clone().finalize().into())
     }
 
-    /// When something happens next.
-    fn next(&self) -> Option<Instant> {
-        let bots = self.bots.iter().flat_map(|bot| {
-            let writes = bot.writes.iter().map(|(at, ..)| *at);
-            bot.wake_at.into_iter().chain(writes).chain(bot.dials.iter().map(|(at, ..)| *at))
-        });
-        let streams = self.streams.iter().flat_map(|stream| {
-            (0..2).filter(|side| self.flows(stream, *side)).filter_map(|side| {
-                let pipe = &stream.pipes[side];
-                let end = (pipe.closing && pipe.is_empty() && stream.ends[1 - side].alive).then_some(pipe.last_arrival);
-                pipe.under_way.front().map(|(at, _)| *at).or(end)
-            })
-        });
-        bots.chain(streams).min()
+    /// Writes into the log what a reader of its pictures should know.
+    pub fn remark(&mut self, bot: BotRef, text: impl Into<String>) {
+        self.note(Logged::Note { bot: bot.0, text: text.into(), good: None });
     }
 
-    /// Whether what this side wrote can be taken by the other.
-    fn flows(&self, stream: &Stream, side: usize) -> bool {
-        let (from, to) = (stream.ends[side], stream.ends[1 - side]);
-        let deaf = self.bots[to.bot].deaf_to.contains(&from.bot);
-        to.alive && !to.paused && !deaf && self.islands[from.bot] == self.islands[to.bot]
-    }
-
-    /// Does everything that is due now.
-    fn step(&mut self) {
+    pub(super) fn note(&mut self, entry: Logged) {
         let now = self.now;
-        for at in 0..self.bots.len() {
-            let due: Vec<_> = self.bots[at].writes.extract_if(.., |(when, ..)| *when <= now).collect();
-            for (_, id, record) in due {
-                self.bots[at].disk.insert(record.key.to_vec(), record);
-                if let Some(node) = &mut self.bots[at].node {
-                    node.persisted(now, id);
-                }
-                self.drain(at);
-            }
-            let due: Vec<_> = self.bots[at].dials.extract_if(.., |(when, ..)| *when <= now).collect();
-            for (_, link, to) in due {
-                self.connect(at, link, to);
-            }
-            if self.bots[at].wake_at.is_some_and(|when| when <= now) {
-                if let Some(node) = &mut self.bots[at].node {
-                    node.handle_timeout(now);
-                }
-                self.drain(at);
-            }
-        }
-        for at in 0..self.streams.len() {
-            for side in 0..2 {
-                self.deliver(at, side);
-            }
-        }
-        self.streams.retain(|stream| stream.ends.iter().any(|end| end.alive));
-    }
-
-    fn deliver(&mut self, at: usize, side: usize) {
-        while self.flows(&self.streams[at], side) {
-            let now = self.now;
-            let to = self.streams[at].ends[1 - side];
-            let pipe = &mut self.streams[at].pipes[side];
-            let due = pipe.under_way.front().is_some_and(|(when, _)| *when <= now);
-            if !due {
-                if pipe.closing && pipe.is_empty() && pipe.last_arrival <= now {
-                    self.streams[at].ends[1 - side].alive = false;
-                    self.streams[at].pipes[1 - side].closing = true;
-                    if let Some(node) = &mut self.bots[to.bot].node {
-                        node.handle_ended(now, to.link);
-                    }
-                    self.drain(to.bot);
-                }
-                return;
-            }
-            let Some((_, bytes)) = pipe.under_way.pop_front() else { return };
-            pipe.under_way_bytes -= bytes.len();
-            // Streams have no borders: what was written at once may be read in pieces.
-            let cut = usize::try_from(self.random.below(bytes.len() as u64 + 1)).unwrap_or(0);
-            for piece in [&bytes[..cut], &bytes[cut..]] {
-                if let Some(node) = &mut self.bots[to.bot].node {
-                    node.handle_bytes(now, to.link, piece).expect("every input is drained");
-                }
-                self.drain(to.bot);
-            }
-            self.pump(at, side);
+        if let Some(log) = &mut self.log {
+            log.add(now, entry);
         }
     }
 
-    fn pump(&mut self, at: usize, side: usize) {
-        let (now, arrival) = (self.now, self.now + self.latency);
-        let from = self.streams[at].ends[side];
-        let accepted = self.streams[at].pipes[side].pump(arrival);
-        if accepted > 0 && from.alive {
-            if let Some(node) = &mut self.bots[from.bot].node {
-                node.handle_written(now, from.link, accepted);
-            }
-            self.drain(from.bot);
-        }
+    /// What a bot's clock says.
+    pub(super) fn clock(&self, bot: usize) -> Instant {
+        self.hosts[bot].clock.at(self.now)
     }
 
-    fn connect(&mut self, from: usize, link: LinkId, to: usize) {
-        let now = self.now;
-        let reachable = self.islands[from] == self.islands[to];
-        let accepted = self.bots[to].node.as_mut().filter(|_| reachable);
-        let accepted = accepted.and_then(|node| node.handle_accepted(now, Binding::None).ok());
-        if let Some(other) = accepted {
-            let ends = [(from, link), (to, other)].map(|(bot, link)| End { bot, link, alive: true, paused: false });
-            self.streams.push(Stream { ends, pipes: [Pipe::default(), Pipe::default()] });
-            self.drain(to);
-            if let Some(node) = &mut self.bots[from].node {
-                node.handle_dialled(now, link, Binding::None);
-            }
-        } else if let Some(node) = &mut self.bots[from].node {
-            node.handle_ended(now, link);
-        }
-        self.drain(from);
+    pub(super) fn line_between(&self, from: usize, to: usize) -> Line {
+        self.lines.get(&(from, to)).copied().unwrap_or(self.line)
     }
 
-    /// Carries out what a node asks for, until it is idle.
-    fn drain(&mut self, at: usize) {
-        loop {
-            let Some(node) = &mut self.bots[at].node else { return };
-            let action = match node.poll() {
-                Output::Do(action) => action,
-                Output::Idle { wake_at } => {
-                    self.bots[at].wake_at = wake_at;
-                    return;
-                }
-            };
-            let line = match &action {
-                Action::Send { link, bytes } => format!("{at} {:?} send {link:?} {bytes:x}\n", self.now),
-                other => format!("{at} {:?} {other:?}\n", self.now),
-            };
-            self.transcript.update(line.as_bytes());
-            self.carry_out(at, action);
-        }
+    /// Whether bytes get through in this direction.
+    pub(super) fn carries(&self, from: usize, to: usize) -> bool {
+        self.islands[from] == self.islands[to] && (self.blocked.is_empty() || !self.blocked.contains(&(from, to)))
     }
 
-    fn carry_out(&mut self, at: usize, action: Action) {
-        match action {
-            Action::Send { link, bytes } => {
-                if let Some((stream, side)) = self.find(at, link) {
-                    self.streams[stream].pipes[side].backlog.push_back(bytes);
-                    self.pump(stream, side);
-                }
-            }
-            Action::CloseLink { link } => {
-                self.bots[at].dials.retain(|(_, dialled, _)| *dialled != link);
-                if let Some((stream, side)) = self.find(at, link) {
-                    self.streams[stream].ends[side].alive = false;
-                    self.streams[stream].pipes[side].closing = true;
-                    let (arrival, pipe) = (self.now + self.latency, &mut self.streams[stream].pipes[side]);
-                    pipe.last_arrival = pipe.last_arrival.max(arrival);
-                }
-            }
-            Action::Dial { link, address, .. } => {
-                let to = address.parse().expect("addresses are places in the network");
-                self.bots[at].dials.push((self.now + self.latency, link, to));
-            }
-            Action::PauseReading { link } => self.set_paused(at, link, true),
-            Action::ResumeReading { link } => self.set_paused(at, link, false),
-            Action::Persist { id, record } => self.bots[at].writes.push((self.now + self.disk, id, record)),
-            Action::Notify(event) => self.bots[at].events.push((self.now, event)),
-        }
-    }
-
-    fn set_paused(&mut self, at: usize, link: LinkId, paused: bool) {
-        if let Some((stream, side)) = self.find(at, link) {
-            self.streams[stream].ends[side].paused = paused;
-        }
-    }
-
-    fn find(&self, bot: usize, link: LinkId) -> Option<(usize, usize)> {
-        self.streams.iter().enumerate().find_map(|(at, stream)| {
-            let side = stream.ends.iter().position(|end| end.alive && end.bot == bot && end.link == link)?;
-            Some((at, side))
-        })
-    }
-
-    fn wake_some_early(&mut self, before: Instant) {
-        let Some(early) = &mut self.early else { return };
-        let span = before.as_nanos().saturating_sub(self.now.as_nanos());
-        let (at, when) = (early.below(self.bots.len() as u64), self.now.as_nanos() + early.below(span.max(1)));
-        let at = usize::try_from(at).unwrap_or(0);
-        if let Some(node) = &mut self.bots[at].node {
-            node.handle_timeout(Instant::from_nanos(when));
-        }
-        self.drain(at);
+    pub(super) fn disk_latency(&mut self) -> Duration {
+        self.disk.draw(&mut self.random)
     }
 }
 
 impl core::fmt::Debug for Network {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Network").field("now", &self.now).field("bots", &self.bots.len()).finish_non_exhaustive()
+        f.debug_struct("Network").field("now", &self.now).field("bots", &self.hosts.len()).finish_non_exhaustive()
     }
+}
+
+fn seed_bytes(purpose: u8, seed: u64) -> [u8; 32] {
+    let mut full = [purpose; 32];
+    full[..8].copy_from_slice(&seed.to_be_bytes());
+    full
 }
 
 fn identity(at: usize) -> Identity {
     let mut seed = [0xb0; 32];
     seed[..8].copy_from_slice(&(at as u64).to_be_bytes());
     Identity::from_seed(seed)
+}
+
+/// Says what a link id and a reason look like in a picture.
+pub(super) fn closed_text(link: LinkId, reason: impl core::fmt::Display) -> String {
+    format!("{link:?} closed: {reason}")
 }

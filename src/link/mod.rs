@@ -336,6 +336,18 @@ impl Link {
         }
     }
 
+    /// Seals any plaintext, its inner kind first, as a hostile peer would; false when the link is not open or it does not fit.
+    #[cfg(feature = "sim")]
+    pub(crate) fn seal_raw(&mut self, now: Instant, plaintext: &[u8]) -> bool {
+        match &mut self.state {
+            State::Open(open) if (1..=MAX_PLAINTEXT).contains(&plaintext.len()) => {
+                open.records.sealer.seal_with(now, &mut self.out, |out| out.extend_from_slice(plaintext));
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Asks an open link for a sign of life; without one it closes after [`KeepaliveTimes::probe`].
     pub fn probe(&mut self, now: Instant) {
         if let State::Open(open) = &mut self.state

@@ -17,7 +17,7 @@ use crate::time::Instant;
 
 /// One stream between two bots, for as long as it lasts; never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkId(pub(super) u64);
+pub struct LinkId(pub(crate) u64);
 
 impl LinkId {
     /// Its number.

@@ -25,7 +25,9 @@ pub enum FrameKind {
 }
 
 impl FrameKind {
-    const fn from_wire(number: u8) -> Option<Self> {
+    /// The kind with this number.
+    #[must_use]
+    pub const fn from_wire(number: u8) -> Option<Self> {
         Some(match number {
             1 => Self::Connect,
             2 => Self::ConnectAck,

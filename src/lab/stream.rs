@@ -1,0 +1,105 @@
+//! One stream between two bots, as two pipes that hold what is under way.
+
+use alloc::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::line::Line;
+use crate::crypto::Random;
+use crate::node::LinkId;
+use crate::time::Instant;
+
+/// Bytes on their way.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) arrives: Instant,
+    pub(super) bytes: Bytes,
+    /// Its place in the log, when one is kept.
+    pub(super) logged: Option<usize>,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(super) struct Pipe {
+    /// Handed over by the writer, not accepted yet.
+    backlog: VecDeque<Bytes>,
+    /// Under way; when each arrives.
+    pub(super) under_way: VecDeque<Piece>,
+    under_way_bytes: usize,
+    /// When the line is free for more.
+    free_at: Instant,
+    /// The writer closed after what is in the pipe.
+    pub(super) closing: bool,
+    pub(super) last_arrival: Instant,
+}
+
+impl Pipe {
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        self.backlog.push_back(bytes);
+    }
+
+    /// Accepts what fits; how many bytes were. The closure sees each piece and when it arrives, and may log it.
+    pub(super) fn pump(
+        &mut self,
+        now: Instant,
+        line: &Line,
+        random: &mut Random,
+        mut log: impl FnMut(Instant, &Bytes) -> Option<usize>,
+    ) -> usize {
+        let mut accepted = 0;
+        while self.under_way_bytes < line.capacity_bytes {
+            let Some(bytes) = self.backlog.pop_front() else { break };
+            accepted += bytes.len();
+            self.under_way_bytes += bytes.len();
+            self.free_at = self.free_at.max(now) + line.busy(bytes.len());
+            self.last_arrival = self.last_arrival.max(self.free_at + line.latency.draw(random));
+            let logged = log(self.last_arrival, &bytes);
+            self.under_way.push_back(Piece { arrives: self.last_arrival, bytes, logged });
+        }
+        accepted
+    }
+
+    /// What has arrived by now.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Piece> {
+        if self.under_way.front()?.arrives > now {
+            return None;
+        }
+        let piece = self.under_way.pop_front()?;
+        self.under_way_bytes -= piece.bytes.len();
+        Some(piece)
+    }
+
+    /// The writer is gone, with what the line had not taken yet.
+    pub(super) fn break_off(&mut self) {
+        self.backlog.clear();
+        self.closing = true;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.backlog.is_empty() && self.under_way.is_empty()
+    }
+
+    /// Whether the reader has got everything that will ever come.
+    pub(super) fn has_ended(&self, now: Instant) -> bool {
+        self.closing && self.is_empty() && self.last_arrival <= now
+    }
+}
+
+/// Where one end of a stream is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub(super) bot: usize,
+    pub(super) link: LinkId,
+    /// Whether the bot still has it.
+    pub(super) alive: bool,
+    /// Whether the bot asked not to be given input.
+    pub(super) paused: bool,
+}
+
+/// A stream: `pipes[0]` carries what `ends[0]` writes.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) ends: [End; 2],
+    pub(super) pipes: [Pipe; 2],
+    pub(super) lines: [Line; 2],
+}
