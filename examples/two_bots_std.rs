@@ -130,7 +130,7 @@ fn main() {
     let mut secrets = [[0; 32]; 4];
     secrets.iter_mut().for_each(|secret| getrandom::fill(secret).expect("the system has a random generator"));
     let identities = [secrets[0], secrets[1]].map(Identity::from_seed);
-    let config = Config::new(CommunityId::from_name("two bots"), identities.iter().map(Identity::id).collect());
+    let config = Config::new(CommunityId::from_name("two bots"), identities.iter().map(Identity::id));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it is bound").to_string();
     let (heard, posts) = channel();

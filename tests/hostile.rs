@@ -28,7 +28,7 @@ fn id(seed: u8) -> BotId {
 }
 
 fn config(members: &[u8]) -> Config {
-    Config::new(CommunityId::from_name("test"), members.iter().map(|seed| id(*seed)).collect())
+    Config::new(CommunityId::from_name("test"), members.iter().map(|seed| id(*seed)))
 }
 
 fn node_with(change: impl FnOnce(&mut Config)) -> Node {

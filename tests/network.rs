@@ -267,7 +267,7 @@ fn a_second_link_in_one_direction_is_refused_and_a_dead_first_one_gives_way() {
 fn i2_a_client_only_bot_takes_no_links() {
     let mut net = Network::new(10);
     let mut config = Config::new(CommunityId::from_name("test"), vec![]);
-    config.members = (0..2).map(|at| Network::identity_of(at).id()).collect();
+    config.members = std::sync::Arc::new((0..2).map(|at| Network::identity_of(at).id()).collect());
     let server = net.add(config.clone());
     config.capabilities = interbot::link::Capabilities::CLIENT_ONLY;
     let client = net.add(config);

@@ -58,8 +58,8 @@ pub(super) struct Host {
     /// Nobody gets it to do anything until then.
     pub(super) paused: bool,
     pub(super) crash_at: Option<FaultPoint>,
-    /// Lives so far.
-    pub(super) life: u32,
+    /// Where in its events each life began.
+    pub(super) lives: Vec<usize>,
 }
 
 impl Host {
@@ -80,7 +80,7 @@ impl Host {
             deaf_to: BTreeSet::new(),
             paused: false,
             crash_at: None,
-            life: 0,
+            lives: [0].into(),
         }
     }
 

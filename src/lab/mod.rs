@@ -17,6 +17,7 @@
 //! assert_eq!(&net.posts(bots[2])[0].body()[..], b"hello");
 //! ```
 
+mod checks;
 mod clock;
 mod host;
 mod line;
@@ -24,11 +25,18 @@ mod log;
 mod network;
 mod puppet;
 mod run;
+mod scenario;
+mod schedule;
 mod stream;
 mod toy;
+mod world;
 
+pub use checks::{Check, Failure};
 pub use host::{FaultPoint, Restart};
 pub use line::{Latency, Line};
 pub use network::{BotRef, Network};
 pub use puppet::{Lie, Puppet};
+pub use scenario::{Liar, Posts, Scenario, ScenarioError, Shape};
+pub use schedule::{Act, Faults, Schedule, Step};
 pub use toy::ToyCrypto;
+pub use world::{Figures, Run};

@@ -122,7 +122,10 @@ impl Network {
 
     /// Sets one latency for everything that is sent from now on, open streams included.
     pub fn set_latency(&mut self, latency: Duration) {
-        let latency = Line::fixed(latency).latency;
+        self.set_latency_to(Line::fixed(latency).latency);
+    }
+
+    pub(super) fn set_latency_to(&mut self, latency: Latency) {
         self.line.latency = latency;
         for stream in self.streams.iter_mut().flatten() {
             stream.lines.iter_mut().for_each(|line| line.latency = latency);
@@ -153,7 +156,7 @@ impl Network {
     /// Adds `count` bots that all know each other as members of the named community.
     pub fn add_members(&mut self, community: &str, count: usize) -> Vec<BotRef> {
         let first = self.hosts.len();
-        let ids = (first..first + count).map(|at| identity(at).id()).collect();
+        let ids = (first..first + count).map(|at| identity(at).id());
         let config = Config::new(CommunityId::from_name(community), ids);
         (0..count).map(|_| self.add(config.clone())).collect()
     }
@@ -364,7 +367,7 @@ impl Network {
         let (seed, now) = (*self.random.secret(), self.clock(bot.0));
         let host = &mut self.hosts[bot.0];
         host.seed = seed;
-        host.life += 1;
+        host.lives.push(host.events.len());
         let (config, own) = (host.config.clone(), identity(bot.0));
         let mut outcome = Restart::Restored;
         let actor = match host.lie {
@@ -423,7 +426,17 @@ impl Network {
 
     /// Forgets all events so far, for runs that would keep too many.
     pub fn forget_events(&mut self) {
-        self.hosts.iter_mut().for_each(|host| host.events.clear());
+        for host in &mut self.hosts {
+            host.events.clear();
+            host.lives = [0].into();
+        }
+    }
+
+    /// The same, one list for each life: a crash or a stop ends one.
+    pub fn lives(&self, bot: BotRef) -> impl Iterator<Item = &[(Instant, Event)]> {
+        let host = &self.hosts[bot.0];
+        let ends = host.lives.iter().skip(1).copied().chain([host.events.len()]);
+        host.lives.iter().zip(ends).map(|(from, to)| &host.events[*from..to])
     }
 
     /// The posts that a bot was handed, in order.

@@ -109,10 +109,10 @@ impl Puppet {
     pub(super) fn new(lie: Lie, config: Config, identity: &Identity, seed: &[u8; 32], now: Instant) -> Self {
         let facts = Facts { capabilities: config.capabilities, ..Facts::default() };
         let setup = Setup::new(config.crypto.clone(), identity, config.community, config.aes, facts);
-        let roster = Arc::new(config.members.iter().copied().collect());
+        let roster = &config.members;
         let counter = Counter { stream: StreamId::from_u64(Random::child(seed, "puppet stream").u64()), next: 1 };
         let hub = || {
-            let roster = Arc::clone(&roster);
+            let roster = Arc::clone(roster);
             Hub::new(config.crypto.clone(), identity, config.community, roster, counter, SeenStreams::default())
         };
         Self {

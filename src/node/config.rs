@@ -1,7 +1,7 @@
 //! What the host decides: the community, the members, and every limit.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::budget::Rate;
@@ -14,8 +14,8 @@ use crate::link::{Capabilities, Times};
 pub struct Config {
     /// The community.
     pub community: CommunityId,
-    /// Everybody who is let in; this bot's own id may be among them.
-    pub members: Vec<BotId>,
+    /// Everybody who is let in; this bot's own id may be among them. Shared, so that many bots of one process keep one list.
+    pub members: Arc<BTreeSet<BotId>>,
     /// The crypto provider.
     pub crypto: Arc<dyn Crypto>,
     /// Whether this machine has AES instructions; it then prefers AES-256-GCM.
@@ -29,10 +29,10 @@ pub struct Config {
 impl Config {
     /// A server member with the pure provider, no AES instructions, and the default limits.
     #[must_use]
-    pub fn new(community: CommunityId, members: Vec<BotId>) -> Self {
+    pub fn new(community: CommunityId, members: impl IntoIterator<Item = BotId>) -> Self {
         Self {
             community,
-            members,
+            members: Arc::new(members.into_iter().collect()),
             crypto: Arc::new(Pure),
             aes: false,
             capabilities: Capabilities::NONE,

@@ -161,10 +161,9 @@ impl Node {
 
     fn start(config: Config, identity: &Identity, seed: [u8; 32], now: Instant, restored: Restored) -> Self {
         let seed = Zeroizing::new(seed);
-        let Config { community, members, crypto, aes, capabilities, limits } = config;
+        let Config { community, members: roster, crypto, aes, capabilities, limits } = config;
         let facts = Facts { capabilities, ..Facts::default() };
         let setup = Setup::new(crypto.clone(), identity, community, aes, facts).expect("there are no credentials yet");
-        let roster: Arc<BTreeSet<BotId>> = Arc::new(members.into_iter().collect());
         let stream = || StreamId::from_u64(Random::child(&seed, "overlay").u64());
         let counter = restored.counter.unwrap_or_else(|| Counter { stream: stream(), next: 1 });
         Self {
