@@ -112,7 +112,7 @@ fn main() -> ExitCode {
     let mut secrets = [[0; 32]; 4];
     secrets.iter_mut().for_each(|secret| getrandom::fill(secret).expect("the system has a random generator"));
     let identities = [secrets[0], secrets[1]].map(Identity::from_seed);
-    let config = Config::new(CommunityId::from_name("a game"), identities.iter().map(Identity::id).collect());
+    let config = Config::new(CommunityId::from_name("a game"), identities.iter().map(Identity::id));
     let mut players = [("ann", 0), ("bob", 1)].map(|(name, at)| {
         let node = Node::new(config.clone(), &identities[at], secrets[2 + at], Instant::ZERO);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");

@@ -178,7 +178,7 @@ const CLIENT_BYTES: usize = 91 + 159 + 54;
 const SERVER_BYTES: usize = 225 + 280;
 
 fn config(roomy: bool) -> Config {
-    let members = members().iter().copied().collect();
+    let members = members().iter().copied();
     Config { crypto: Arc::new(Cheap), limits: limits(roomy), ..Config::new(community(), members) }
 }
 
