@@ -1,2 +1,72 @@
+//! A failure as a folder: the scenario with its smallest schedule, to be played again and looked at.
+
+use std::path::Path;
+
+use interbot::lab::{Run, Scenario, Schedule};
+use serde::{Deserialize, Serialize};
+
+use crate::run::parse;
 use crate::Outcome;
-pub(crate) fn replay(_: &std::path::Path) -> Outcome { Ok(true) }
+
+/// What `failure.json` holds.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Failed {
+    /// What this is, and the version of its form.
+    interbot_failure: u32,
+    pub(crate) seed: u64,
+    /// What did not hold, as it was told.
+    pub(crate) text: String,
+    pub(crate) schedule: Schedule,
+    pub(crate) scenario: Scenario,
+}
+
+const VERSION: u32 = 1;
+
+impl Failed {
+    pub(crate) fn new(scenario: &Scenario, seed: u64, schedule: Schedule) -> Result<Self, Box<dyn std::error::Error>> {
+        let run = scenario.run_schedule(seed, &schedule, |_| {})?;
+        let text = run.failures.first().map_or_else(|| "it held the second time".into(), ToString::to_string);
+        Ok(Self { interbot_failure: VERSION, seed, text, schedule, scenario: scenario.clone() })
+    }
+
+    pub(crate) fn read(file: &Path) -> Result<Self, String> {
+        let text =
+            std::fs::read_to_string(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+        let failed: Self = parse(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+        if failed.interbot_failure != VERSION {
+            return Err(format!(
+                "{}: `interbot_failure` is {}: this program reads version {VERSION}",
+                file.display(),
+                failed.interbot_failure
+            ));
+        }
+        Ok(failed)
+    }
+
+    /// Plays it again, with a log.
+    pub(crate) fn play(&self) -> Result<Run, Box<dyn std::error::Error>> {
+        Ok(self.scenario.run_schedule(self.seed, &self.schedule, interbot::lab::Network::keep_log)?)
+    }
+}
+
+pub(crate) fn keep(failed: &Failed, place: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let folder = place.join(format!("seed-{}", failed.seed));
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("failure.json");
+    std::fs::write(&file, serde_json::to_string_pretty(failed)? + "\n")?;
+    println!("kept in {}", folder.display());
+    println!("play it again: lab replay {}", file.display());
+    Ok(())
+}
+
+pub(crate) fn replay(file: &Path) -> Outcome {
+    let failed = Failed::read(file)?;
+    let run = failed.play()?;
+    for failure in &run.failures {
+        println!("{failure}");
+    }
+    let same = run.failures.first().is_some_and(|failure| failure.to_string() == failed.text);
+    println!("{}", if same { "the same failure as before" } else { "not the failure of before" });
+    Ok(same)
+}
