@@ -5,8 +5,8 @@ use std::path::Path;
 use interbot::lab::{Run, Scenario, Schedule};
 use serde::{Deserialize, Serialize};
 
-use crate::run::parse;
 use crate::Outcome;
+use crate::run::parse;
 
 /// What `failure.json` holds.
 #[derive(Serialize, Deserialize)]

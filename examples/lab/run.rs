@@ -24,10 +24,11 @@ pub(crate) fn read(file: &Path) -> Result<Scenario, String> {
 /// Reads plain data from JSON; an error names the key.
 pub(crate) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let data = serde_path_to_error::deserialize(&mut json).map_err(|error| match error.path().to_string().as_str() {
-        "." => error.inner().to_string(),
-        key => format!("`{key}`: {}", error.inner()),
-    })?;
+    let data =
+        serde_path_to_error::deserialize(&mut json).map_err(|error| match error.path().to_string().as_str() {
+            "." => error.inner().to_string(),
+            key => format!("`{key}`: {}", error.inner()),
+        })?;
     json.end().map_err(|error| error.to_string())?;
     Ok(data)
 }
@@ -40,7 +41,11 @@ fn progress(most: u64, style: &str) -> ProgressBar {
 }
 
 /// Runs seeds on all cores until one fails; the first failing seed, or the last run.
-fn first_failure(scenario: &Scenario, (from, to): (u64, u64), tell: impl Fn(u64, &Run) + Sync) -> Result<Option<u64>, String> {
+fn first_failure(
+    scenario: &Scenario,
+    (from, to): (u64, u64),
+    tell: impl Fn(u64, &Run) + Sync,
+) -> Result<Option<u64>, String> {
     let (next, stop) = (AtomicU64::new(from), AtomicBool::new(false));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (found, failures) = mpsc::channel();
@@ -224,6 +229,10 @@ pub(crate) fn soak(args: &SoakArgs) -> Outcome {
         bar.set_message(format!("{} runs, {copies} copies delivered", seed.wrapping_sub(first)));
     }
     bar.finish_and_clear();
-    println!("{} runs, seeds {first}..{}, {copies} copies delivered: every check held", seed - first, seed.wrapping_sub(1));
+    println!(
+        "{} runs, seeds {first}..{}, {copies} copies delivered: every check held",
+        seed - first,
+        seed.wrapping_sub(1)
+    );
     Ok(true)
 }

@@ -66,7 +66,12 @@ pub(super) struct Published {
 }
 
 /// All failures, of the first bots first.
-pub(super) fn examine(net: &Network, checks: &[Check], published: &Published, dials: &[(BotRef, BotRef)]) -> Vec<Failure> {
+pub(super) fn examine(
+    net: &Network,
+    checks: &[Check],
+    published: &Published,
+    dials: &[(BotRef, BotRef)],
+) -> Vec<Failure> {
     let mut failures = Vec::new();
     let honest: Vec<BotRef> = net.bots().filter(|bot| net.lie(*bot).is_none()).collect();
     let islands = islands(net, &honest);
@@ -167,17 +172,16 @@ fn one_link(net: &Network, bot: BotRef) -> Found {
 
 fn links_are_back(net: &Network, bot: BotRef, dials: &[(BotRef, BotRef)]) -> Found {
     let speaks = |bot: BotRef| !matches!(net.lie(bot), Some(Lie::Silent | Lie::SlowLoris | Lie::ClockLiar));
-    let missing = dials.iter().find(|(from, to)| {
-        *from == bot && speaks(*to) && !net.peers(bot).contains(&net.id(*to))
-    });
+    let missing = dials.iter().find(|(from, to)| *from == bot && speaks(*to) && !net.peers(bot).contains(&net.id(*to)));
     missing.map(|(_, to)| (net.now(), format!("no link to bot {}", to.0)))
 }
 
 fn probes_arrived(net: &Network, bot: BotRef, published: &Published, islands: &[usize]) -> Found {
     let here: BTreeSet<PostId> = net.posts(bot).iter().map(crate::overlay::Post::id).collect();
-    let missing = published.probes.iter().find(|(origin, id)| {
-        **origin != bot.0 && islands[**origin] == islands[bot.0] && !here.contains(*id)
-    });
+    let missing = published
+        .probes
+        .iter()
+        .find(|(origin, id)| **origin != bot.0 && islands[**origin] == islands[bot.0] && !here.contains(*id));
     missing.map(|(origin, _)| (net.now(), format!("the last post of bot {origin} did not come")))
 }
 

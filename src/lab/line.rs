@@ -44,7 +44,11 @@ impl Latency {
                 nanos(min_ms).saturating_add(random.below(span.saturating_add(1)))
             }
             Self::LongTail { ms, rare_ms, one_in } => {
-                if random.below(u64::from(one_in)) == 0 { nanos(rare_ms) } else { nanos(ms) }
+                if random.below(u64::from(one_in)) == 0 {
+                    nanos(rare_ms)
+                } else {
+                    nanos(ms)
+                }
             }
         })
     }
@@ -79,7 +83,10 @@ impl Line {
     /// A line of fixed latency.
     #[must_use]
     pub fn fixed(latency: Duration) -> Self {
-        Self { latency: Latency::Fixed { ms: u64::try_from(latency.as_millis()).unwrap_or(u64::MAX) }, ..Self::default() }
+        Self {
+            latency: Latency::Fixed { ms: u64::try_from(latency.as_millis()).unwrap_or(u64::MAX) },
+            ..Self::default()
+        }
     }
 
     /// How long the line is busy with so many bytes.

@@ -242,7 +242,8 @@ impl Network {
     }
 
     fn connect(&mut self, from: usize, link: LinkId, to: usize) {
-        let reachable = to < self.hosts.len() && self.carries(from, to) && self.carries(to, from) && !self.hosts[to].paused;
+        let reachable =
+            to < self.hosts.len() && self.carries(from, to) && self.carries(to, from) && !self.hosts[to].paused;
         let clock = if reachable { self.clock(to) } else { self.now };
         let accepted = match self.hosts.get_mut(to).filter(|_| reachable).and_then(|host| host.actor.as_mut()) {
             Some(Actor::Node(node)) => node.handle_accepted(clock, Binding::None).ok(),

@@ -154,8 +154,7 @@ impl Schedule {
         let place = |random: &mut Random| usize::try_from(random.below(bots as u64)).unwrap_or(0);
         for _ in 0..faults.crashes {
             let (bot, at) = (place(random), random.below(span_ms));
-            let points =
-                [FaultPoint::Now, FaultPoint::BeforePersist, FaultPoint::AfterPersist, FaultPoint::TornRecord];
+            let points = [FaultPoint::Now, FaultPoint::BeforePersist, FaultPoint::AfterPersist, FaultPoint::TornRecord];
             let point = points[usize::try_from(random.below(4)).unwrap_or(0)];
             self.push(at, Act::Crash { bot, point });
             self.push(at + random.below(30_000), Act::Restart { bot });

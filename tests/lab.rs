@@ -1,0 +1,386 @@
+//! The laboratory itself: that faults strike where they are said to, that liars lie, and that checks can fail.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use interbot::lab::{
+    Act, BotRef, Check, FaultPoint, Faults, Latency, Liar, Lie, Line, Network, Posts, Restart, Scenario, Schedule,
+    Shape, Step, ToyCrypto,
+};
+use interbot::link::{CloseReason, Fault};
+use interbot::node::{Config, Event, RestoreError};
+use interbot::{CommunityId, Instant};
+use proptest::prelude::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn config(count: usize) -> Config {
+    Config::new(CommunityId::from_name("lab"), (0..count).map(|at| Network::identity_of(at).id()))
+}
+
+/// A star whose hub is the first bot; the last one lies.
+fn star(seed: u64, count: usize, lie: Lie) -> (Network, Vec<BotRef>) {
+    let mut net = Network::new(seed);
+    let mut bots: Vec<BotRef> = (1..count).map(|_| net.add(config(count))).collect();
+    bots.push(net.add_liar(config(count), lie));
+    for bot in &bots[1..] {
+        net.dial(*bot, bots[0]);
+    }
+    net.run_for(5 * SECOND);
+    (net, bots)
+}
+
+fn closings(net: &Network, bot: BotRef) -> Vec<CloseReason> {
+    let reason = |(_, event): &(Instant, Event)| match event {
+        Event::Closed { reason, .. } => Some(*reason),
+        _ => None,
+    };
+    net.events(bot).iter().filter_map(reason).collect()
+}
+
+fn pair(seed: u64) -> (Network, Vec<BotRef>) {
+    let mut net = Network::new(seed);
+    let bots = net.add_members("lab", 2);
+    net.dial(bots[1], bots[0]);
+    net.run_for(5 * SECOND);
+    (net, bots)
+}
+
+#[test]
+fn a_crash_strikes_at_its_fault_point() {
+    for (point, next) in [
+        (FaultPoint::Now, 2),
+        // The first post never was durable, so its number is free again, and nobody else has it.
+        (FaultPoint::BeforePersist, 2),
+        (FaultPoint::AfterPersist, 3),
+    ] {
+        let (mut net, bots) = pair(1);
+        net.publish(bots[1], b"first").expect("nothing is busy");
+        net.run_for(SECOND);
+        net.crash_at(bots[1], point);
+        if point != FaultPoint::Now {
+            let _ = net.publish(bots[1], b"lost");
+            net.run_for(SECOND);
+        }
+        assert!(!net.is_up(bots[1]), "{point:?}");
+        assert_eq!(net.restart(bots[1]), Restart::Restored);
+        net.dial(bots[1], bots[0]);
+        net.run_for(30 * SECOND);
+        let id = net.publish(bots[1], b"after").expect("nothing is busy");
+        net.run_for(SECOND);
+        assert_eq!(id.seq, next, "{point:?}");
+        let bodies: Vec<_> = net.posts(bots[0]).iter().map(|post| post.body()).collect();
+        assert_eq!(bodies, [&b"first"[..], b"after"], "{point:?}");
+    }
+}
+
+#[test]
+fn a_torn_record_is_found_and_the_bot_becomes_a_new_stream() {
+    let (mut net, bots) = pair(2);
+    let before = net.publish(bots[1], b"first").expect("nothing is busy");
+    net.run_for(SECOND);
+    net.crash_at(bots[1], FaultPoint::TornRecord);
+    net.publish(bots[1], b"lost").expect("nothing is busy");
+    net.run_for(SECOND);
+    assert_eq!(net.restart(bots[1]), Restart::FromNothing(RestoreError::Damaged("posts/counter".into())));
+    net.dial(bots[1], bots[0]);
+    net.run_for(30 * SECOND);
+    let after = net.publish(bots[1], b"after").expect("nothing is busy");
+    net.run_for(SECOND);
+    assert!(after.stream != before.stream && after.seq == 1);
+    assert_eq!(net.posts(bots[0]).len(), 2);
+}
+
+#[test]
+fn a_blocked_direction_carries_nothing_and_what_waited_comes_at_last() {
+    let (mut net, bots) = pair(3);
+    net.set_blocked(bots[0], bots[1], true);
+    net.publish(bots[0], b"waits").expect("nothing is busy");
+    net.publish(bots[1], b"goes").expect("nothing is busy");
+    net.run_for(SECOND);
+    assert_eq!((net.posts(bots[0]).len(), net.posts(bots[1]).len()), (1, 0));
+    net.set_blocked(bots[0], bots[1], false);
+    net.run_for(SECOND);
+    assert_eq!(net.posts(bots[1]).len(), 1);
+    assert_eq!(closings(&net, bots[1]), []);
+}
+
+#[test]
+fn a_paused_machine_reads_first_what_arrived_and_keeps_its_links_if_it_was_short() {
+    let (mut net, bots) = pair(4);
+    net.pause(bots[1], 20 * SECOND);
+    net.publish(bots[0], b"meanwhile").expect("nothing is busy");
+    net.run_for(19 * SECOND);
+    assert_eq!(net.posts(bots[1]), []);
+    net.run_for(2 * SECOND);
+    assert_eq!(net.posts(bots[1]).len(), 1);
+    assert_eq!((closings(&net, bots[0]), closings(&net, bots[1])), (vec![], vec![]));
+    net.pause(bots[1], 3600 * SECOND);
+    net.run_for(3700 * SECOND);
+    assert_eq!(closings(&net, bots[0]), [Fault::Silence.into()]);
+    assert_eq!(net.peers(bots[0]), [net.id(bots[1])], "and it comes back");
+}
+
+#[test]
+fn clocks_that_jump_and_drift_cut_no_link_for_long() {
+    let (mut net, bots) = pair(5);
+    for ms in [3_600_000, -3_600_000, 10_000, -1] {
+        net.jump_clock(bots[0], ms);
+        net.run_for(60 * SECOND);
+        net.jump_clock(bots[1], ms);
+        net.run_for(60 * SECOND);
+    }
+    net.set_drift(bots[0], 100_000);
+    net.set_drift(bots[1], -100_000);
+    net.run_for(3600 * SECOND);
+    assert_eq!(net.peers(bots[0]), [net.id(bots[1])]);
+    net.publish(bots[0], b"still here").expect("nothing is busy");
+    net.run_for(SECOND);
+    assert_eq!(net.posts(bots[1]).len(), 1);
+    // An hour back, and the deadlines lie an hour ahead: the link may go quiet for so long, but not for ever.
+    assert!(closings(&net, bots[1]).len() <= 2, "{:?}", closings(&net, bots[1]));
+}
+
+#[test]
+fn bandwidth_delays_what_follows() {
+    let mut net = Network::new(6);
+    net.set_line(Line { bytes_per_second: Some(1_000), ..Line::default() });
+    let bots = net.add_members("lab", 2);
+    net.dial(bots[1], bots[0]);
+    net.run_for(10 * SECOND);
+    net.publish(bots[1], &[7; 5_000]).expect("nothing is busy");
+    net.run_for(4 * SECOND);
+    assert_eq!(net.posts(bots[0]), []);
+    net.run_for(2 * SECOND);
+    assert_eq!(net.posts(bots[0]).len(), 1);
+}
+
+#[test]
+fn an_equivocator_tells_two_stories_and_each_bot_takes_one() {
+    let (mut net, bots) = star(7, 4, Lie::Equivocator);
+    net.dial(bots[3], bots[1]);
+    net.run_for(5 * SECOND);
+    net.publish(bots[3], b"story").expect("a liar is never busy");
+    net.run_for(SECOND);
+    let stories: BTreeSet<_> = bots[..3].iter().flat_map(|bot| net.posts(*bot)).map(|post| post.body()).collect();
+    assert_eq!(stories.len(), 2);
+    for bot in &bots[..3] {
+        assert_eq!(net.posts(*bot).len(), 1);
+    }
+}
+
+#[test]
+fn a_silent_member_is_given_up_after_25_seconds() {
+    let (mut net, bots) = star(8, 3, Lie::Silent);
+    assert!(net.peers(bots[0]).contains(&net.id(bots[2])));
+    net.run_for(30 * SECOND);
+    assert_eq!(closings(&net, bots[0]), [Fault::Silence.into()]);
+}
+
+#[test]
+fn a_slow_loris_never_gets_a_link() {
+    let (mut net, bots) = star(9, 3, Lie::SlowLoris);
+    net.run_for(60 * SECOND);
+    assert!(!net.peers(bots[0]).contains(&net.id(bots[2])));
+    let reasons = closings(&net, bots[0]);
+    assert!(reasons.len() > 3 && reasons.iter().all(|reason| *reason == Fault::HandshakeTimeout.into()), "{reasons:?}");
+}
+
+#[test]
+fn a_replayer_and_a_clock_liar_disturb_nobody() {
+    for lie in [Lie::Replayer, Lie::ClockLiar] {
+        let (mut net, bots) = star(10, 4, lie);
+        for n in 0..10u8 {
+            net.publish(bots[1], &[n]).expect("nothing is busy");
+            net.run_for(SECOND);
+        }
+        net.run_for(20 * SECOND);
+        assert_eq!((net.posts(bots[0]).len(), net.posts(bots[2]).len()), (10, 10), "{lie:?}");
+        match lie {
+            Lie::Replayer => assert!(net.node(bots[0]).stats().duplicates > 1_000, "it tried"),
+            _ => assert!(closings(&net, bots[0]).len() > 2, "it gave up again and again"),
+        }
+        assert!(net.peers(bots[0]).contains(&net.id(bots[1])));
+    }
+}
+
+#[test]
+fn a_selective_forwarder_drops_what_it_chooses() {
+    let mut net = Network::new(11);
+    let first = net.add(config(3));
+    let middle = net.add_liar(config(3), Lie::SelectiveForwarder { drops_one_in: 1 });
+    let last = net.add(config(3));
+    net.dial(first, middle);
+    net.dial(last, middle);
+    net.run_for(5 * SECOND);
+    net.publish(first, b"dropped").expect("nothing is busy");
+    net.run_for(SECOND);
+    assert_eq!(net.posts(last), []);
+    net.publish(middle, b"its own").expect("a liar is never busy");
+    net.run_for(SECOND);
+    assert_eq!(net.posts(last).len(), 1);
+}
+
+#[test]
+fn a_flooder_is_read_no_faster_than_its_budget() {
+    let mut net = Network::new(12);
+    net.set_crypto(ToyCrypto);
+    net.run_fast();
+    let mut hub = config(3);
+    hub.limits.posts.per_second = 100;
+    hub.limits.posts.burst = 100;
+    let bots = [net.add(hub), net.add(config(3)), net.add_liar(config(3), Lie::Flooder { posts_per_second: 5_000 })];
+    net.dial(bots[1], bots[0]);
+    net.dial(bots[2], bots[0]);
+    net.run_for(65 * SECOND);
+    net.publish(bots[1], b"mine").expect("nothing is busy");
+    net.run_for(SECOND);
+    let posts = net.posts(bots[0]);
+    assert!(posts.iter().any(|post| post.id().origin == net.id(bots[1])));
+    assert!(posts.len() < 66 * 100 + 700, "{}", posts.len());
+    assert!(posts.len() > 60 * 100, "{}", posts.len());
+}
+
+#[test]
+fn a_puppet_says_what_a_test_wants() {
+    let (mut net, bots) = star(13, 3, Lie::Nothing);
+    let said = net.with_puppet(bots[2], |puppet, now| {
+        let (link, _) = puppet.links().next().expect("a link");
+        puppet.send_record(now, link, &[99, 1, 2, 3])
+    });
+    assert!(said);
+    net.run_for(SECOND);
+    assert_eq!(closings(&net, bots[0]), [Fault::BadFrame.into()]);
+}
+
+#[test]
+fn the_shipped_scenarios_hold_and_the_planted_defect_is_found_and_made_small() {
+    let mut names = Vec::new();
+    for file in std::fs::read_dir("examples/lab/scenarios").expect("the folder").flatten() {
+        let text = std::fs::read_to_string(file.path()).expect("a file");
+        let scenario: Scenario = serde_json::from_str(&text).expect("a scenario");
+        let name = file.file_name().into_string().expect("a name");
+        if name == "planted.json" {
+            let seed = (1..100).find(|seed| !scenario.run(*seed).expect("good").failures.is_empty());
+            let seed = seed.expect("found within a hundred seeds");
+            let small = scenario.shrink(seed, &scenario.draw(seed)).expect("good");
+            assert!(small.steps.len() <= 4, "{small:?}");
+            let run = scenario.run_schedule(seed, &small, |_| {}).expect("good");
+            assert_eq!(run.failures.first().map(|failure| failure.check), Some(Check::OneNameOnePost));
+        } else {
+            for seed in 1..=5 {
+                let run = scenario.run(seed).expect("good");
+                assert_eq!(run.failures, [], "{name}, seed {seed}");
+                assert!(run.figures.delivered > 0, "{name}");
+            }
+            names.push(name);
+        }
+    }
+    names.sort();
+    let shipped = ["clock_jump", "cold_start", "crash_storm", "equivocation", "flood", "partition_and_heal"];
+    assert_eq!(names, shipped.map(|name| format!("{name}.json")));
+}
+
+#[test]
+fn checks_see_what_is_wrong() {
+    // A liar in the middle keeps everything from the ends of the chain.
+    let mut scenario = Scenario::new(3);
+    scenario.shape = Shape::Chain;
+    scenario.settle_seconds = 10;
+    scenario.liars = vec![Liar { bot: 1, lie: Lie::SelectiveForwarder { drops_one_in: 1 } }];
+    scenario.checks = vec![Check::Complete];
+    let run = scenario.run(1).expect("good");
+    assert!(run.failures.iter().all(|failure| failure.check == Check::Complete) && run.failures.len() == 2);
+    // A crash of the root, and no time for its children to come back.
+    let mut scenario = Scenario::new(4);
+    (scenario.seconds, scenario.settle_seconds) = (30, 0);
+    scenario.schedule.steps = vec![Step { at_ms: 29_900, act: Act::Crash { bot: 0, point: FaultPoint::Now } }];
+    scenario.checks = vec![Check::Heals];
+    let failures = scenario.run(1).expect("good").failures;
+    assert!(!failures.is_empty() && failures.iter().all(|failure| failure.check == Check::Heals), "{failures:?}");
+}
+
+#[test]
+fn a_scenario_that_makes_no_sense_is_refused_with_key_value_and_what_is_allowed() {
+    let wrong = |change: fn(&mut Scenario)| {
+        let mut scenario = Scenario::new(5);
+        change(&mut scenario);
+        scenario.run(1).expect_err("refused").to_string()
+    };
+    assert_eq!(wrong(|s| s.bots = 0), "`bots` is 0: allowed is 1 to 1000000");
+    assert_eq!(wrong(|s| s.seconds = u64::MAX), "`seconds` is 18446744073709551615: allowed is 1 to 31622400");
+    assert_eq!(wrong(|s| s.liars = vec![Liar { bot: 7, lie: Lie::Silent }]), "`liars[0].bot` is 7: allowed is 0 to 4");
+    let twice = wrong(|s| s.liars = vec![Liar { bot: 1, lie: Lie::Silent }; 2]);
+    assert_eq!(twice, "`liars[1].bot` is 1: a bot tells one lie");
+    assert_eq!(
+        wrong(|s| s.line.latency = Latency::Between { min_ms: 9, max_ms: 3 }),
+        "`line.latency` is Between { min_ms: 9, max_ms: 3 }: min_ms is at most max_ms, and one_in at least 1"
+    );
+    assert_eq!(
+        wrong(|s| s.schedule.steps.push(Step { at_ms: 0, act: Act::Restart { bot: 5 } })),
+        "`schedule[0].do.bot` is 5: allowed is 0 to 4"
+    );
+    let unknown = serde_json::from_str::<Scenario>(r#"{"bots":3,"shape":"star","seconds":1,"checks":[],"botts":1}"#);
+    assert!(unknown.expect_err("refused").to_string().starts_with("unknown field `botts`, expected one of `about`"));
+}
+
+#[test]
+fn fifty_bots_with_everything_that_goes_wrong_take_the_same_course_twice() {
+    let mut scenario = Scenario::new(50);
+    scenario.faults = Faults { crashes: 10, partitions: 2, blocks: 2, pauses: 3, clock_jumps: 3, drifts: 3 };
+    scenario.liars = vec![
+        Liar { bot: 49, lie: Lie::Replayer },
+        Liar { bot: 48, lie: Lie::ClockLiar },
+        Liar { bot: 47, lie: Lie::Equivocator },
+    ];
+    scenario.settle_seconds = 300;
+    let run = |seed| {
+        let run = scenario.run(seed).expect("good");
+        let events: Vec<_> = run.net.bots().flat_map(|bot| run.net.events(bot).to_vec()).collect();
+        (run.figures, format!("{events:?}"))
+    };
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1).1, run(2).1);
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    let point = prop_oneof![
+        Just(FaultPoint::Now),
+        Just(FaultPoint::BeforePersist),
+        Just(FaultPoint::AfterPersist),
+        Just(FaultPoint::TornRecord)
+    ];
+    prop_oneof![
+        4 => (0..6usize, 0..2_000usize).prop_map(|(bot, bytes)| Act::Publish { bot, bytes }),
+        2 => (0..6usize, point).prop_map(|(bot, point)| Act::Crash { bot, point }),
+        2 => (0..6usize).prop_map(|bot| Act::Restart { bot }),
+        1 => (0..6usize).prop_map(|bot| Act::Stop { bot }),
+        1 => proptest::collection::vec(0..6usize, 0..6).prop_map(|island| Act::Partition { islands: vec![island] }),
+        1 => (0..6usize, 0..6usize).prop_map(|(from, to)| Act::Block { from, to }),
+        1 => Just(Act::Heal),
+        1 => (0..6usize, 0..90_000u64).prop_map(|(bot, ms)| Act::Pause { bot, ms }),
+        1 => (0..6usize, -3_600_000..3_600_000i64).prop_map(|(bot, ms)| Act::JumpClock { bot, ms }),
+        1 => (0..6usize, -100_000..100_000i32).prop_map(|(bot, ppm)| Act::Drift { bot, ppm }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_goes_wrong_what_always_holds_holds(
+        seed in 0..1_000u64,
+        steps in proptest::collection::vec((0..120_000u64, acts()).prop_map(|(at_ms, act)| Step { at_ms, act }), 0..60),
+        ring: bool,
+    ) {
+        let mut scenario = Scenario::new(6);
+        if ring {
+            scenario.shape = Shape::Ring;
+        }
+        (scenario.seconds, scenario.posts) = (120, None::<Posts>);
+        let mut schedule = Schedule { steps };
+        schedule.sort();
+        let run = scenario.run_schedule(seed, &schedule, |_| {}).expect("a good schedule");
+        prop_assert_eq!(run.failures, []);
+    }
+}
