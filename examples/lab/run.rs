@@ -185,7 +185,7 @@ fn random_scenario(seed: u64) -> Scenario {
     if draw.below(3) == 0 {
         let lies = [
             Lie::Equivocator,
-            Lie::Flooder { posts_per_second: 200 },
+            Lie::Flooder { posts_per_second: 20 },
             Lie::Silent,
             Lie::ClockLiar,
             Lie::Replayer,
@@ -195,7 +195,12 @@ fn random_scenario(seed: u64) -> Scenario {
         let lie = lies[usize::try_from(draw.below(lies.len() as u64)).unwrap_or(0)];
         scenario.liars.push(Liar { bot: usize::try_from(draw.below(bots)).unwrap_or(0), lie });
     }
-    if !matches!(scenario.shape, Shape::Ring) {
+    // Clocks that jumped back must have time to catch up.
+    if scenario.faults.clock_jumps > 0 {
+        scenario.settle_seconds = 3600;
+    }
+    // A replayer tells old news to bots that lost their records.
+    if !matches!(scenario.shape, Shape::Ring) && scenario.liars.is_empty() {
         scenario.checks.push(Check::InOrder);
     }
     scenario

@@ -125,7 +125,8 @@ pub struct Faults {
     pub blocks: u32,
     /// Machines that stand still, for up to two minutes.
     pub pauses: u32,
-    /// Clocks that jump by up to an hour, forward or back.
+    /// Clocks that jump: up to an hour forward, up to five minutes back. A node stands still until a clock that jumped back has
+    /// caught up, so back is dearer than forward.
     pub clock_jumps: u32,
     /// Clocks that are wrong by up to a tenth.
     pub drifts: u32,
@@ -174,7 +175,7 @@ impl Schedule {
             self.push(random.below(span_ms), Act::Pause { bot: place(random), ms: random.below(120_000) });
         }
         for _ in 0..faults.clock_jumps {
-            let ms = i64::try_from(random.below(7_200_000)).unwrap_or(0) - 3_600_000;
+            let ms = i64::try_from(random.below(3_900_000)).unwrap_or(0) - 300_000;
             self.push(random.below(span_ms), Act::JumpClock { bot: place(random), ms });
         }
         for _ in 0..faults.drifts {
