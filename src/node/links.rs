@@ -143,11 +143,13 @@ impl Entry {
         }
     }
 
-    /// Takes the host's word that bytes were written.
-    pub(super) fn written(&mut self, now: Instant, bytes: usize, limits: &Limits) {
+    /// Takes the host's word that bytes were written; whether messages waited for it.
+    pub(super) fn written(&mut self, now: Instant, bytes: usize, limits: &Limits) -> bool {
         self.in_flight = self.in_flight.saturating_sub(bytes);
         self.written = self.written.saturating_add(bytes);
+        let waited = !self.queue.is_empty();
         self.fill_window(now, limits);
+        waited
     }
 
     /// Whether the queue did not move for a whole span; one that moved gets another span.

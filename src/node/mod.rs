@@ -238,8 +238,10 @@ impl Node {
     pub fn handle_written(&mut self, now: Instant, id: LinkId, bytes: usize) {
         let now = self.clock(now);
         let Some(entry) = self.links.entries.get_mut(&id) else { return };
-        entry.written(now, bytes, &self.limits);
-        self.settle(now);
+        // Where nothing waits for the window, room in it changes nothing.
+        if entry.written(now, bytes, &self.limits) {
+            self.settle(now);
+        }
     }
 
     /// Tells that a link's stream ended or broke, or that it could not be opened.
