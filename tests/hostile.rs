@@ -383,6 +383,26 @@ fn another_key_than_the_dialled_one_closes_the_link_and_is_tried_again() {
 }
 
 #[test]
+fn an_unlisted_key_or_our_own_at_a_dialled_address_learns_nothing() {
+    for (answers, fault) in [(8, Fault::WrongPeer), (1, Fault::OurOwnKey)] {
+        let mut node = node();
+        node.dial(T0, id(2), "somewhere").expect("a member");
+        let Output::Do(Action::Dial { link, .. }) = node.poll() else { panic!("a dial") };
+        node.handle_dialled(T0, link, Binding::None);
+        let mut other = Link::accept(setup(answers), T0, [5; 32], Binding::None, Times::default());
+        let sent = drain(&mut node, T0).sent.remove(&link).expect("CONNECT");
+        assert_eq!(other.step(T0, &mut &sent[..]), Step::Hello);
+        other.answer().expect("a good point");
+        let bytes = other.take_output();
+        node.handle_bytes(T0, link, &bytes).expect("drained");
+        let done = drain(&mut node, T0);
+        assert!(done.sent.is_empty() && done.closed == [link]);
+        assert_eq!(done.reasons(), [fault.into()]);
+        retry_at(&done);
+    }
+}
+
+#[test]
 fn input_for_links_that_are_gone_is_ignored() {
     let mut node = node();
     let puppet = linked(&mut node, 2);

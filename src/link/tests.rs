@@ -52,6 +52,15 @@ fn feed(link: &mut Link, now: Instant, bytes: &[u8]) -> Vec<Step> {
     }
 }
 
+/// Runs a handshake up to ACK and the string, which are not delivered yet.
+fn third_flight(client: &mut Link, server: &mut Link) -> Bytes {
+    let one = client.take_output();
+    feed(server, T0, &one);
+    let two = server.take_output();
+    feed(client, T0, &two);
+    client.take_output()
+}
+
 fn open_pair() -> (Link, Link) {
     let (mut client, mut server) = ends();
     for _ in 0..2 {
@@ -369,11 +378,7 @@ fn a_clear_ko_is_a_hint_and_only_before_keys() {
 /// A server that ran the handshake, and what a client with any string at all gets from it.
 fn server_after_string(text: &[u8]) -> Vec<Step> {
     let (mut client, mut server) = ends();
-    let one = client.take_output();
-    feed(&mut server, T0, &one);
-    let two = server.take_output();
-    feed(&mut client, T0, &two);
-    let three = client.take_output();
+    let three = third_flight(&mut client, &mut server);
     let ack_len = 5 + 32 + 42 + 64 + 16;
     feed(&mut server, T0, &three[..ack_len]);
     let State::WaitOk(wait) = &mut client.state else { panic!("{client:?}") };
@@ -401,11 +406,7 @@ fn i24_i25_bad_strings_close_the_link_without_an_answer() {
 #[test]
 fn i23_a_string_that_comes_back_wrong_closes_the_client() {
     let (mut client, mut server) = ends();
-    let one = client.take_output();
-    feed(&mut server, T0, &one);
-    let two = server.take_output();
-    feed(&mut client, T0, &two);
-    let three = client.take_output();
+    let three = third_flight(&mut client, &mut server);
     let mut input = &three[..];
     assert_eq!(server.step(T0, &mut input), Step::Proved);
     let State::Proved(proved) = &mut server.state else { panic!("{server:?}") };
@@ -420,11 +421,7 @@ fn i26_a_string_is_known_again() {
     let mut strings = Strings::default();
     for expected in [true, false] {
         let (mut client, mut server) = ends();
-        let one = client.take_output();
-        feed(&mut server, T0, &one);
-        let two = server.take_output();
-        feed(&mut client, T0, &two);
-        let three = client.take_output();
+        let three = third_flight(&mut client, &mut server);
         assert_eq!(server.step(T0, &mut &three[..]), Step::Proved);
         assert_eq!(server.take_string(&[1; 32], &mut strings), expected);
     }
@@ -433,11 +430,7 @@ fn i26_a_string_is_known_again() {
 #[test]
 fn a_sealed_ko_reaches_the_client_and_looks_like_an_ok() {
     let (mut client, mut server) = ends();
-    let one = client.take_output();
-    feed(&mut server, T0, &one);
-    let two = server.take_output();
-    feed(&mut client, T0, &two);
-    let three = client.take_output();
+    let three = third_flight(&mut client, &mut server);
     assert_eq!(server.step(T0, &mut &three[..]), Step::Proved);
     server.refuse(T0, Code::UnknownMember, Duration::from_secs(7200));
     let four = server.take_output();
@@ -659,15 +652,7 @@ fn a_proof_that_does_not_fit_its_key_is_refused_on_both_sides_without_a_word() {
         assert_eq!(client.output_len(), 0, "nothing of the client is told to a server with {name}");
 
         let (mut client, mut server) = (client_of(forger(id, spoil), Expect::Key(setup(2).id())), server_of(setup(2)));
-        let one = client.take_output();
-        feed(&mut server, T0, &one);
-        let two = server.take_output();
-        // Its own check for `self` stops an honest client; a forger goes on.
-        if fault == Fault::OurOwnKey {
-            continue;
-        }
-        feed(&mut client, T0, &two);
-        let three = client.take_output();
+        let three = third_flight(&mut client, &mut server);
         assert_eq!(feed(&mut server, T0, &three), [Step::Closed(fault.into())], "client with {name}");
         assert_eq!(server.output_len(), 0, "no answer to a client with {name}");
     }
@@ -725,12 +710,81 @@ fn i26_a_client_never_sends_a_string_again_even_from_the_same_seed() {
         let (binding, times) = (Binding::None, Times::default());
         let mut client = Link::dial(setup(1), T0, [3; 32], binding, Kind::Member, expect, &mut own, times);
         let mut server = server_of(setup(2));
-        let one = client.take_output();
-        feed(&mut server, T0, &one);
-        let two = server.take_output();
-        feed(&mut client, T0, &two);
-        let three = client.take_output();
+        let three = third_flight(&mut client, &mut server);
         assert_eq!(server.step(T0, &mut &three[..]), Step::Proved);
         assert!(server.take_string(&[1; 32], &mut seen));
     }
+}
+
+/// Both ends when flight `which` (0 CONNECT … 3 OK, 4 a message of the client's) is about to be delivered, and its bytes.
+fn before_flight(which: usize) -> (Link, Link, Bytes) {
+    let (mut client, mut server) = ends();
+    let mut flight = client.take_output();
+    for number in 0..which {
+        let (to, from) = if number % 2 == 0 { (&mut server, &mut client) } else { (&mut client, &mut server) };
+        feed(to, T0, &flight);
+        if number == 3 {
+            assert!(from.is_open() && to.is_open() && to.send(T0, b"a message"));
+        }
+        flight = to.take_output();
+    }
+    (client, server, flight)
+}
+
+#[test]
+fn a_flight_cut_off_anywhere_waits_for_the_rest_and_opens_nothing() {
+    for which in 0..5 {
+        let whole = before_flight(which).2;
+        for cut in 0..whole.len() {
+            let (mut client, mut server, flight) = before_flight(which);
+            let to = if which % 2 == 0 { &mut server } else { &mut client };
+            let (open, steps) = (to.is_open(), feed(to, T0, &flight[..cut]));
+            assert!(steps.iter().all(|step| *step == Step::NeedMore), "flight {which} cut at {cut}: {steps:?}");
+            assert_eq!((to.is_open(), to.is_closed()), (open, false), "flight {which} cut at {cut}");
+            if cut % 7 == 0 && which < 4 {
+                let due = if which == 0 { 5_000 } else { 15_000 };
+                assert_eq!(to.handle_timeout(Instant::from_millis(due - 1)), None);
+                let end = to.handle_timeout(Instant::from_millis(due));
+                assert_eq!(end, Some(Fault::HandshakeTimeout.into()), "flight {which} cut at {cut}");
+            } else {
+                let last = feed(to, T0, &flight[cut..]);
+                assert!(!last.is_empty() || to.output_len() > 0, "flight {which} cut at {cut}");
+                assert!(!to.is_closed());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_header_alone_is_enough_to_refuse_what_is_too_long_or_out_of_place() {
+    // What each state takes: its kind and the longest body.
+    for (which, kind, limit) in
+        [(0, 1, 128), (1, 2, 2048), (2, 3, 2048), (3, 16, MAX_FIRST_RECORD), (4, 16, MAX_PLAINTEXT + 16)]
+    {
+        let header = |kind: u8, body: usize| {
+            let length = u32::try_from(body + 1).expect("short").to_be_bytes();
+            [length[0], length[1], length[2], length[3], kind]
+        };
+        let refused = |header: [u8; 5]| {
+            let (mut client, mut server, _) = before_flight(which);
+            feed(if which % 2 == 0 { &mut server } else { &mut client }, T0, &header)
+        };
+        assert_eq!(refused(header(kind, limit)), [], "flight {which}");
+        let bad = [Step::Closed(Fault::BadFrame.into())];
+        assert_eq!(refused(header(kind, limit + 1)), bad, "flight {which}: too long");
+        assert_eq!(refused([0, 0, 0, 0, kind]), bad, "flight {which}: no length");
+        for other in [0, 1, 2, 3, 4, 5, 15, 16, 17, 255] {
+            // A client that waits for CONNECT+ACK also takes a refusal in clear.
+            if other != kind && (which, other) != (1, 4) {
+                assert_eq!(refused(header(other, 5)), bad, "flight {which}: kind {other}");
+            }
+        }
+    }
+    // Between ACK and its verdict the server takes the string's record alone.
+    let (mut client, mut server) = ends();
+    let three = third_flight(&mut client, &mut server);
+    feed(&mut server, T0, &three[..5 + 32 + 42 + 64 + 16]);
+    let length = u32::try_from(MAX_FIRST_RECORD + 2).expect("short").to_be_bytes();
+    let steps = feed(&mut server, T0, &[length[0], length[1], length[2], length[3], 16]);
+    assert_eq!(steps, [Step::Closed(Fault::BadFrame.into())]);
 }
