@@ -19,6 +19,7 @@
 
 mod checks;
 mod clock;
+mod datagrams;
 mod host;
 mod line;
 mod log;
@@ -32,6 +33,7 @@ mod toy;
 mod world;
 
 pub use checks::{Check, Failure};
+pub use datagrams::{Datagram, Datagrams, Weather};
 pub use host::{FaultPoint, Restart};
 pub use line::{Latency, Line};
 pub use network::{BotRef, Network};
