@@ -215,6 +215,12 @@ impl Identity {
         Self { seed, id }
     }
 
+    /// An identity for a replay, which has a name and cannot sign.
+    #[cfg(all(feature = "trace", feature = "sim"))]
+    pub(crate) fn without_secret(id: BotId) -> Self {
+        Self { seed: Zeroizing::new([0; 32]), id }
+    }
+
     /// Reads the textual form that [`Identity::secret_text`] wrote; surrounding blanks are ignored.
     ///
     /// # Errors

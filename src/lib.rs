@@ -133,6 +133,9 @@
 //! # Features
 //! - `std` (default): standard errors and buffers; the core is `no_std` with `alloc`.
 //! - `sim`: `lab`, whole networks in virtual time.
+//! - `trace`: `trace`, what a node did as events for tools, and `tape`, a recorder whose recordings `lab::replay` runs again;
+//!   without it nothing of them is compiled.
+//! - `tracing`: those events for the crate of that name.
 //! - `aws-lc`: a faster crypto provider that builds C and assembly.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -149,7 +152,13 @@ pub mod link;
 pub mod manual;
 pub mod node;
 pub mod overlay;
+#[cfg(feature = "trace")]
+#[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
+pub mod tape;
 mod time;
+#[cfg(feature = "trace")]
+#[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
+pub mod trace;
 pub mod window;
 pub mod wire;
 

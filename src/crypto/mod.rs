@@ -122,31 +122,54 @@ pub(crate) fn expand(prk: &[u8; 32], info: &[&[u8]], out: &mut [u8]) {
 
 /// A generator with a purpose: each machine draws from a child stream of the host's seed, so that one machine's draws never
 /// shift another's.
-pub(crate) struct Random(ChaCha20Rng);
+pub(crate) struct Random {
+    stream: ChaCha20Rng,
+    /// Notes, or answers, what is drawn and is no secret.
+    #[cfg(feature = "trace")]
+    tape: Option<crate::tape::Tape>,
+}
 
 impl Random {
     pub(crate) fn child(seed: &[u8; 32], purpose: &str) -> Self {
         let mut key = Zeroizing::new([0; 32]);
         expand(&extract(b"interbot random", seed), &[purpose.as_bytes()], &mut key[..]);
-        Self(ChaCha20Rng::from_seed(*key))
+        Self::from_seed(&key)
     }
 
     pub(crate) fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(ChaCha20Rng::from_seed(*seed))
+        Self {
+            stream: ChaCha20Rng::from_seed(*seed),
+            #[cfg(feature = "trace")]
+            tape: None,
+        }
     }
 
+    /// The same, with a tape.
+    #[cfg(feature = "trace")]
+    pub(crate) fn taped(self, tape: Option<&crate::tape::Tape>) -> Self {
+        Self { tape: tape.cloned(), ..self }
+    }
+
+    /// Bytes that may be seen: whoever draws a secret says so.
     pub(crate) fn fill(&mut self, out: &mut [u8]) {
-        self.0.fill_bytes(out);
+        self.stream.fill_bytes(out);
+        #[cfg(feature = "trace")]
+        if let Some(tape) = &self.tape {
+            tape.draw(out);
+        }
     }
 
     pub(crate) fn secret(&mut self) -> Zeroizing<[u8; 32]> {
         let mut secret = Zeroizing::new([0; 32]);
-        self.fill(&mut secret[..]);
+        self.stream.fill_bytes(&mut secret[..]);
         secret
     }
 
     pub(crate) fn u64(&mut self) -> u64 {
-        self.0.next_u64()
+        let number = self.stream.next_u64();
+        #[cfg(feature = "trace")]
+        let number = self.tape.as_ref().map_or(number, |tape| tape.number(number));
+        number
     }
 
     /// Uniform below `bound`; 0 when the bound is 0.

@@ -25,6 +25,9 @@ mod line;
 mod log;
 mod network;
 mod puppet;
+#[cfg(feature = "trace")]
+#[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
+pub mod replay;
 mod run;
 mod scenario;
 mod schedule;

@@ -20,6 +20,7 @@ use super::keys::{
 use super::message::{
     self, Facts, Head1, Head2, Inner, Kind, MAX_CREDENTIALS, Proof, TAG_LEN, VERSION, choose_suite, reverse,
 };
+use super::notes::Notes;
 use super::records::{Opener, Sealer};
 use crate::crypto::{Crypto, Ephemeral, Random, Signer, Suite};
 use crate::identity::{BotId, CommunityId, Identity, may_be_key};
@@ -39,6 +40,8 @@ pub struct Setup {
     /// Takes its own key for another's, as a forger does.
     #[cfg(test)]
     blind: bool,
+    #[cfg(feature = "trace")]
+    pub(super) tape: Option<crate::tape::Tape>,
 }
 
 /// Credentials that are too long for a handshake.
@@ -79,7 +82,15 @@ impl Setup {
             facts,
             #[cfg(test)]
             blind: false,
+            #[cfg(feature = "trace")]
+            tape: None,
         })
+    }
+
+    /// The same, whose links' chance and tags are on a tape; the provider has to be.
+    #[cfg(feature = "trace")]
+    pub(crate) fn taped(self, tape: Option<&crate::tape::Tape>) -> Self {
+        Self { tape: tape.cloned(), ..self }
     }
 
     /// Makes the bot claim another id, and spoil its signatures, as a hostile peer would.
@@ -380,8 +391,11 @@ impl WaitOk {
         mut self,
         header: &[u8; HEADER_LEN],
         body: &mut [u8],
+        notes: &mut Notes,
     ) -> Result<(Authenticated, Records), CloseReason> {
-        match Inner::decode(self.records.opener.open(header, body)?)? {
+        let text = self.records.opener.open(header, body)?;
+        notes.opened(text);
+        match Inner::decode(text)? {
             Inner::Ok(back) => {
                 let same = reverse(&self.string).as_bytes().ct_eq(back.as_bytes());
                 if !bool::from(same) {
@@ -413,7 +427,10 @@ impl Hello {
         let (head1_bytes, tag) = body.split_last_chunk::<TAG_LEN>().ok_or(Fault::BadFrame)?;
         let head1 = Head1::decode(head1_bytes)?;
         let prologue = Prologue::new(binding, &setup.community);
-        if !bool::from(prologue.tag(&setup.tag_key, head1_bytes).ct_eq(tag)) {
+        let is_good = bool::from(prologue.tag(&setup.tag_key, head1_bytes).ct_eq(tag));
+        #[cfg(feature = "trace")]
+        let is_good = setup.tape.as_ref().map_or(is_good, |tape| tape.tag(is_good));
+        if !is_good {
             return Err(Fault::BadTag);
         }
         if !(head1.versions.0..=head1.versions.1).contains(&VERSION) {
@@ -512,10 +529,15 @@ pub(super) struct WaitChallenge {
 
 impl WaitChallenge {
     /// Takes the string; what is wrong with it in itself closes the link.
-    pub(super) fn challenge(mut self, header: &[u8; HEADER_LEN], body: &mut [u8]) -> Result<Proved, Fault> {
-        let Inner::Challenge(string) = Inner::decode(self.records.opener.open(header, body)?)? else {
-            return Err(Fault::BadFrame);
-        };
+    pub(super) fn challenge(
+        mut self,
+        header: &[u8; HEADER_LEN],
+        body: &mut [u8],
+        notes: &mut Notes,
+    ) -> Result<Proved, Fault> {
+        let text = self.records.opener.open(header, body)?;
+        notes.opened(text);
+        let Inner::Challenge(string) = Inner::decode(text)? else { return Err(Fault::BadFrame) };
         let reversed = reverse(string);
         if string == reversed {
             return Err(Fault::BadChallenge);

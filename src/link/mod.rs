@@ -43,6 +43,8 @@ mod handshake;
 mod keepalive;
 mod keys;
 mod message;
+mod notes;
+mod open;
 mod records;
 mod strings;
 #[cfg(test)]
@@ -55,7 +57,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use zeroize::Zeroizing;
 
 pub use code::{CloseReason, Code, Fault};
@@ -67,7 +69,11 @@ pub use keepalive::KeepaliveTimes;
 use keepalive::{Due, Keepalive};
 pub use keys::{Binding, ExportError, MAX_EXPORT};
 pub use message::{Capabilities, Facts, Kind, MAX_CREDENTIALS, MAX_STRING, VERSION};
-use message::{Inner, MAX_FIRST_RECORD};
+use message::{Inner, MAX_FIRST_RECORD, inner};
+#[cfg(feature = "trace")]
+pub(crate) use notes::FrameNote;
+use notes::Notes;
+use open::Open;
 pub use records::{KEY_LIFETIME, RECORDS_PER_KEY};
 pub use strings::Strings;
 
@@ -139,12 +145,6 @@ enum State {
     Closed,
 }
 
-struct Open {
-    authenticated: Authenticated,
-    records: Records,
-    keepalive: Keepalive,
-}
-
 /// One end of a link.
 pub struct Link {
     setup: Arc<Setup>,
@@ -153,6 +153,7 @@ pub struct Link {
     random: Random,
     reader: FrameReader,
     out: BytesMut,
+    notes: Notes,
     state: State,
 }
 
@@ -193,14 +194,17 @@ impl Link {
     }
 
     fn new(setup: Arc<Setup>, now: Instant, seed: [u8; 32], times: Times) -> Self {
-        let seed = Zeroizing::new(seed);
+        let random = Random::from_seed(&Zeroizing::new(seed));
+        #[cfg(feature = "trace")]
+        let random = random.taped(setup.tape.as_ref());
         Self {
             setup,
             times,
             opened_at: now,
-            random: Random::from_seed(&seed),
+            random,
             reader: FrameReader::default(),
             out: BytesMut::new(),
+            notes: Notes::default(),
             state: State::Closed,
         }
     }
@@ -230,9 +234,11 @@ impl Link {
             let state = &self.state;
             let frame = self.reader.next(input, |kind| state.limit(kind)).map_err(|_| Fault::BadFrame)?;
             let Some(frame) = frame else { return Ok(Step::NeedMore) };
+            self.notes.read(frame.header);
             if let State::Open(open) = &mut self.state {
-                let message = open.take_record(now, frame.header, frame.body, &mut self.out)?;
-                if let Some(message) = message {
+                let message = open.take_record(now, frame.header, frame.body, &mut self.out, &mut self.notes);
+                self.notes.written(&self.out, inner::ECHO);
+                if let Some(message) = message? {
                     return Ok(Step::Message(message));
                 }
                 continue;
@@ -247,9 +253,10 @@ impl Link {
                 }
                 State::WaitAccept(wait) => {
                     self.state = State::WaitOk(Box::new(wait.accept(setup, now, &header, body, &mut self.out)?));
+                    self.notes.written(&self.out, inner::CHALLENGE);
                 }
                 State::WaitOk(wait) => {
-                    let (authenticated, records) = wait.verdict(&header, body)?;
+                    let (authenticated, records) = wait.verdict(&header, body, &mut self.notes)?;
                     self.open(now, authenticated, records);
                     return Ok(Step::Open);
                 }
@@ -257,6 +264,7 @@ impl Link {
                     Ok(hello) => self.state = State::Hello(Box::new(hello)),
                     Err(code) => {
                         clear_ko(code, 0, &mut self.out);
+                        self.notes.written(&self.out, 0);
                         return Err(CloseReason::Here(code));
                     }
                 },
@@ -264,7 +272,7 @@ impl Link {
                     self.state = State::WaitChallenge(Box::new(wait.ack(setup, now, &header, body)?));
                 }
                 State::WaitChallenge(wait) => {
-                    self.state = State::Proved(Box::new(wait.challenge(&header, body)?));
+                    self.state = State::Proved(Box::new(wait.challenge(&header, body, &mut self.notes)?));
                 }
                 State::Hello(_) | State::Proved(_) | State::Open(_) | State::Closed => {
                     return Err(Fault::BadFrame.into());
@@ -281,6 +289,7 @@ impl Link {
         match core::mem::replace(&mut self.state, State::Closed) {
             State::Hello(hello) => {
                 let wait = hello.answer(&self.setup, &mut self.random, &mut self.out)?;
+                self.notes.written(&self.out, 0);
                 self.state = State::WaitAck(Box::new(wait));
             }
             other => self.state = other,
@@ -293,6 +302,7 @@ impl Link {
         match core::mem::replace(&mut self.state, State::Closed) {
             State::Proved(proved) => {
                 let (authenticated, records) = proved.admit(now, &mut self.out);
+                self.notes.written(&self.out, inner::OK);
                 self.open(now, authenticated, records);
             }
             other => self.state = other,
@@ -307,6 +317,7 @@ impl Link {
             State::Proved(proved) => proved.refuse(now, code, seconds, &mut self.out),
             other => self.state = other,
         }
+        self.notes.written(&self.out, inner::KO);
     }
 
     /// Closes the link from this side; an open one tells the peer why.
@@ -314,6 +325,7 @@ impl Link {
         if let State::Open(open) = &mut self.state {
             let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
             open.records.sealer.seal(now, &mut self.out, Inner::Close(code, seconds));
+            self.notes.written(&self.out, inner::CLOSE);
         }
         self.state = State::Closed;
     }
@@ -329,6 +341,7 @@ impl Link {
         match &mut self.state {
             State::Open(open) if message.len() <= MAX_MESSAGE => {
                 open.records.sealer.seal_message(now, &mut self.out, message);
+                self.notes.written(&self.out, inner::MESSAGE);
                 open.keepalive.sent(now);
                 true
             }
@@ -354,6 +367,7 @@ impl Link {
             && open.keepalive.probe(now)
         {
             open.ask(now, &mut self.random, &mut self.out);
+            self.notes.written(&self.out, inner::PING);
         }
     }
 
@@ -374,6 +388,7 @@ impl Link {
                 Ok(Due::Nothing) => return None,
                 Ok(Due::Ask) => {
                     open.ask(now, &mut self.random, &mut self.out);
+                    self.notes.written(&self.out, inner::PING);
                     return None;
                 }
                 Err(fault) => fault,
@@ -389,6 +404,7 @@ impl Link {
     /// The buffer is used again once the returned handle is dropped.
     #[must_use = "bytes that are not written break the link"]
     pub fn take_output(&mut self) -> Bytes {
+        self.notes.taken();
         self.out.split().freeze()
     }
 
@@ -446,6 +462,19 @@ impl Link {
         matches!(self.state, State::WaitConnect(_))
     }
 
+    /// Notes every frame from now on, and those of the output so far.
+    #[cfg(feature = "trace")]
+    pub(crate) fn noting_frames(mut self) -> Self {
+        self.notes.start(&self.out);
+        self
+    }
+
+    /// Frames since the last call.
+    #[cfg(feature = "trace")]
+    pub(crate) fn take_notes(&mut self) -> impl Iterator<Item = FrameNote> {
+        self.notes.take()
+    }
+
     fn open(&mut self, now: Instant, authenticated: Authenticated, records: Records) {
         let mobile = [authenticated.facts(), self.setup.facts()]
             .iter()
@@ -469,49 +498,6 @@ impl State {
             Self::Hello(_) | Self::Proved(_) | Self::Closed => return None,
         };
         (kind == expected).then_some(limit)
-    }
-}
-
-impl Open {
-    /// Opens a record and acts on it; a message is returned, sharing the reader's memory.
-    fn take_record(
-        &mut self,
-        now: Instant,
-        header: [u8; 5],
-        body: &mut BytesMut,
-        out: &mut BytesMut,
-    ) -> Result<Option<Bytes>, CloseReason> {
-        let text = self.records.opener.open(&header, &mut body[..])?;
-        let parsed = Inner::decode(text)?;
-        self.keepalive.heard(now);
-        match parsed {
-            Inner::Message(message) => {
-                let len = message.len();
-                body.truncate(1 + len);
-                body.advance(1);
-                return Ok(Some(body.split().freeze()));
-            }
-            Inner::Ping(nonce) => {
-                let nonce = *nonce;
-                self.records.sealer.seal(now, out, Inner::Echo(&nonce));
-                self.keepalive.sent(now);
-            }
-            Inner::Echo(nonce) => self.keepalive.echo(nonce)?,
-            Inner::Rekey => self.records.opener.ratchet(),
-            Inner::Close(code, after) => {
-                return Err(CloseReason::Peer { code, retry_after: retry_after(after) });
-            }
-            Inner::Challenge(_) | Inner::Ok(_) | Inner::Ko(..) => return Err(Fault::BadFrame.into()),
-        }
-        Ok(None)
-    }
-
-    fn ask(&mut self, now: Instant, random: &mut Random, out: &mut BytesMut) {
-        let mut nonce = [0; 16];
-        random.fill(&mut nonce);
-        self.keepalive.asked(now, nonce);
-        self.keepalive.sent(now);
-        self.records.sealer.seal(now, out, Inner::Ping(&nonce));
     }
 }
 

@@ -24,6 +24,10 @@ pub struct Config {
     pub capabilities: Capabilities,
     /// Bounds on time and memory.
     pub limits: Limits,
+    /// Writes down everything that the node is told, for a replay; it records one start of one node.
+    #[cfg(feature = "trace")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
+    pub recorder: Option<crate::tape::Recorder>,
 }
 
 impl Config {
@@ -37,6 +41,8 @@ impl Config {
             aes: false,
             capabilities: Capabilities::NONE,
             limits: Limits::default(),
+            #[cfg(feature = "trace")]
+            recorder: None,
         }
     }
 }

@@ -25,6 +25,12 @@ impl LinkId {
     pub const fn as_u64(self) -> u64 {
         self.0
     }
+
+    /// The link with this number, in a replay.
+    #[cfg(all(feature = "trace", feature = "sim"))]
+    pub(crate) const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 impl fmt::Debug for LinkId {
@@ -190,7 +196,8 @@ impl Entry {
     /// Whether more waits than a link may hold: messages, or answers to keepalives that the peer does not read.
     pub(super) fn is_overfull(&self, limits: &Limits) -> bool {
         let sealed = self.in_flight + self.link().map_or(0, Link::output_len);
-        self.queued_bytes > limits.queue_max_bytes || sealed > limits.window_bytes + limits.queue_max_bytes
+        self.queued_bytes > limits.queue_max_bytes
+            || sealed > limits.window_bytes.saturating_add(limits.queue_max_bytes)
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {

@@ -4,11 +4,50 @@
 //! Every input is worked off at once, so two inputs without a poll between them are fine; polling is needed to get on, never
 //! for correctness. The same inputs give the same outputs, byte for byte.
 
+/// Notes an event in the trace: `trace!(outbox, Kind, peer, link; "field": value, …)`. Without the feature nothing of it is
+/// compiled.
+macro_rules! trace {
+    ($outbox:expr, $kind:ident, $peer:expr, $link:expr $(; $($name:literal: $value:expr),+)?) => {
+        #[cfg(feature = "trace")]
+        $outbox.tracer.note(
+            crate::trace::Kind::$kind,
+            $peer,
+            $link,
+            alloc::vec![$($(($name, crate::trace::Value::from($value))),+)?],
+        );
+    };
+}
+
+/// The result of an input that can be refused; a refusal is an event of the trace.
+macro_rules! result {
+    ($node:expr, $input:literal, $result:expr) => {{
+        let result = $result;
+        #[cfg(feature = "trace")]
+        $node.note_result($input, &result);
+        result
+    }};
+}
+
+/// Writes an input to the recording, if there is one, before it is worked off.
+macro_rules! record {
+    ($node:expr, $kind:ident { $($field:ident: $value:expr),* }) => {
+        #[cfg(feature = "trace")]
+        if let Some(tape) = &$node.tape {
+            tape.input(crate::tape::Input::$kind { $($field: $value),* });
+        }
+    };
+}
+
 mod config;
+mod inputs;
 mod links;
 mod outbox;
 mod restore;
 mod route;
+#[cfg(feature = "trace")]
+mod taping;
+#[cfg(feature = "trace")]
+mod tracer;
 mod upkeep;
 
 use alloc::boxed::Box;
@@ -135,13 +174,15 @@ pub struct Node {
     publish_refused: bool,
     scratch: BytesMut,
     stats: Stats,
+    #[cfg(feature = "trace")]
+    tape: Option<crate::tape::Running>,
 }
 
 impl Node {
     /// Starts a bot that has no records. `seed` is 32 bytes from the system's generator, new at every start.
     #[must_use]
     pub fn new(config: Config, identity: &Identity, seed: [u8; 32], now: Instant) -> Self {
-        Self::start(config, identity, seed, now, Restored::default())
+        Self::start(config, identity, seed, now, None)
     }
 
     /// Starts a bot with the records that the host stored for it, in any order.
@@ -156,16 +197,40 @@ impl Node {
         records: impl IntoIterator<Item = Record>,
     ) -> Result<Self, RestoreError> {
         let restored = Restored::read(identity.id(), records)?;
-        Ok(Self::start(config, identity, seed, now, restored))
+        Ok(Self::start(config, identity, seed, now, Some(restored)))
     }
 
-    fn start(config: Config, identity: &Identity, seed: [u8; 32], now: Instant, restored: Restored) -> Self {
+    fn start(config: Config, identity: &Identity, seed: [u8; 32], now: Instant, restored: Option<Restored>) -> Self {
         let seed = Zeroizing::new(seed);
-        let Config { community, members: roster, crypto, aes, capabilities, limits } = config;
+        #[cfg(feature = "trace")]
+        let (config, tape) = taping::begin(config, identity.id(), now, restored.as_ref());
+        let Config {
+            community,
+            members: roster,
+            crypto,
+            aes,
+            capabilities,
+            limits,
+            #[cfg(feature = "trace")]
+                recorder: _,
+        } = config;
         let facts = Facts { capabilities, ..Facts::default() };
         let setup = Setup::new(crypto.clone(), identity, community, aes, facts).expect("there are no credentials yet");
-        let stream = || StreamId::from_u64(Random::child(&seed, "overlay").u64());
+        let random = |purpose| Random::child(&seed, purpose);
+        #[cfg(feature = "trace")]
+        let (setup, random) = {
+            let tape = tape.as_ref().map(crate::tape::Running::tape);
+            (setup.taped(tape), move |purpose| random(purpose).taped(tape))
+        };
+        #[cfg(feature = "trace")]
+        let is_restored = restored.is_some();
+        let restored = restored.unwrap_or_default();
+        let stream = || StreamId::from_u64(random("overlay").u64());
         let counter = restored.counter.unwrap_or_else(|| Counter { stream: stream(), next: 1 });
+        #[cfg(feature = "trace")]
+        let outbox = Outbox::traced(now, roster.len(), is_restored.then_some((counter, &restored.seen)));
+        #[cfg(not(feature = "trace"))]
+        let outbox = Outbox::default();
         Self {
             hub: Hub::new(crypto, identity, community, roster.clone(), counter, restored.seen),
             setup: Arc::new(setup),
@@ -173,18 +238,20 @@ impl Node {
             limits,
             roster,
             now,
-            random: Random::child(&seed, "node"),
+            random: random("node"),
             links: Links::default(),
             own_strings: Strings::default(),
             peer_strings: BTreeMap::new(),
-            strings_key: Random::child(&seed, "strings").secret(),
-            outbox: Outbox::default(),
+            strings_key: random("strings").secret(),
+            outbox,
             unpersisted: VecDeque::new(),
             unpersisted_bytes: 0,
             last_persist: 0,
             publish_refused: false,
             scratch: BytesMut::new(),
             stats: Stats::default(),
+            #[cfg(feature = "trace")]
+            tape,
         }
     }
 
@@ -193,29 +260,23 @@ impl Node {
     /// # Errors
     /// [`AcceptError`]; close the stream.
     pub fn handle_accepted(&mut self, now: Instant, binding: Binding) -> Result<LinkId, AcceptError> {
+        record!(self, Accepted { now: now.as_nanos(), bound: binding != Binding::None });
         let now = self.clock(now);
-        self.check_drained()?;
-        if self.setup.facts().capabilities.has(crate::link::Capabilities::CLIENT_ONLY) {
-            return Err(AcceptError::ClientOnly);
-        }
-        if self.links.half_open() >= self.limits.half_open {
-            let oldest = self.links.oldest_waiting().ok_or(AcceptError::Full)?;
-            self.close_entry(now, oldest, CloseReason::Here(Code::Full), true);
-        }
-        let seed = *self.random.secret();
-        let link = Link::accept(self.setup.clone(), now, seed, binding, self.limits.times);
-        let entry = Entry::new(Stage::Live(Box::new(link)), None, &self.limits, &mut self.random, now);
-        Ok(self.links.insert(entry))
+        result!(self, "accepted", self.accept(now, binding))
     }
 
     /// Tells that the stream of an [`Action::Dial`] is open.
     pub fn handle_dialled(&mut self, now: Instant, id: LinkId, binding: Binding) {
+        record!(self, Dialled { now: now.as_nanos(), link: id.as_u64(), bound: binding != Binding::None });
         let now = self.clock(now);
         let Some(entry) = self.links.entries.get_mut(&id) else { return };
         let (Stage::Dialling { .. }, Some(peer)) = (&entry.stage, entry.dialled) else { return };
         let (seed, expect) = (*self.random.secret(), Expect::Key(peer));
         let (setup, strings, times) = (self.setup.clone(), &mut self.own_strings, self.limits.times);
         let link = Link::dial(setup, now, seed, binding, Kind::Member, expect, strings, times);
+        #[cfg(feature = "trace")]
+        let link = link.noting_frames();
+        trace!(self.outbox, Dialled, Some(peer), Some(id); "bound": binding != Binding::None);
         entry.stage = Stage::Live(Box::new(link));
         self.settle(now);
     }
@@ -226,16 +287,19 @@ impl Node {
     /// # Errors
     /// [`Undrained`]; poll, then hand in the same bytes again.
     pub fn handle_bytes(&mut self, now: Instant, id: LinkId, bytes: &[u8]) -> Result<(), Undrained> {
+        #[cfg(feature = "trace")]
+        if let Some(tape) = &self.tape {
+            let is_live = self.links.entries.get(&id).is_some_and(|entry| entry.link().is_some());
+            tape.bytes(now.as_nanos(), id.as_u64(), bytes, is_live && self.check_drained().is_ok());
+        }
         let now = self.clock(now);
-        self.check_drained()?;
-        self.route(now, id, bytes);
-        self.settle(now);
-        Ok(())
+        result!(self, "bytes", self.take_bytes(now, id, bytes))
     }
 
     /// Tells how many bytes of the link's [`Action::Send`] were written to its stream. Without it nothing more is sent once
     /// [`Limits::window_bytes`] are on their way.
     pub fn handle_written(&mut self, now: Instant, id: LinkId, bytes: usize) {
+        record!(self, Written { now: now.as_nanos(), link: id.as_u64(), bytes: bytes as u64 });
         let now = self.clock(now);
         let Some(entry) = self.links.entries.get_mut(&id) else { return };
         // Where nothing waits for the window, room in it changes nothing.
@@ -246,6 +310,7 @@ impl Node {
 
     /// Tells that a link's stream ended or broke, or that it could not be opened.
     pub fn handle_ended(&mut self, now: Instant, id: LinkId) {
+        record!(self, Ended { now: now.as_nanos(), link: id.as_u64() });
         let now = self.clock(now);
         let Some(entry) = self.links.entries.get(&id) else { return };
         let reason = if entry.link().is_some() { CloseReason::Ended } else { CloseReason::Unreachable };
@@ -255,14 +320,21 @@ impl Node {
 
     /// Tells the time. Early and repeated calls do no harm.
     pub fn handle_timeout(&mut self, now: Instant) {
+        record!(self, Timeout { now: now.as_nanos() });
         let now = self.clock(now);
+        #[cfg(feature = "trace")]
+        self.note_due(now);
         self.run_timers(now);
         self.settle(now);
     }
 
     /// Tells that the record of this write, and of all before it, is durable.
     pub fn persisted(&mut self, now: Instant, id: PersistId) {
+        record!(self, Persisted { now: now.as_nanos(), write: id.as_u64() });
         let now = self.clock(now);
+        trace!(self.outbox, Persisted, None, None;
+            "write": id.as_u64(),
+            "posts": self.unpersisted.iter().take_while(|(write, _)| *write <= id).count());
         while self.unpersisted.front().is_some_and(|(write, _)| *write <= id) {
             let Some((_, post)) = self.unpersisted.pop_front() else { break };
             self.unpersisted_bytes -= post.body().len();
@@ -279,23 +351,12 @@ impl Node {
     /// # Errors
     /// [`PublishError`].
     pub fn publish(&mut self, now: Instant, body: &[u8]) -> Result<PostId, PublishError> {
+        #[cfg(feature = "trace")]
+        if let Some(tape) = &self.tape {
+            tape.publish(now.as_nanos(), body);
+        }
         self.clock(now);
-        if body.len() > MAX_POST_BODY {
-            return Err(PublishError::TooLong(body.len()));
-        }
-        if self.is_busy() {
-            self.publish_refused = true;
-            return Err(PublishError::Busy);
-        }
-        let post = self.hub.publish(body);
-        let id = post.id();
-        self.last_persist += 1;
-        let write = PersistId(self.last_persist);
-        let record = restore::counter_record(self.setup.id(), self.hub.counter());
-        self.outbox.push(Action::Persist { id: write, record });
-        self.unpersisted_bytes += body.len();
-        self.unpersisted.push_back((write, post));
-        Ok(id)
+        result!(self, "publish", self.take_post(body))
     }
 
     /// Wishes for a link with a member at this address, now and again whenever it is lost.
@@ -305,31 +366,15 @@ impl Node {
     /// # Errors
     /// [`DialError`].
     pub fn dial(&mut self, now: Instant, peer: BotId, address: impl Into<String>) -> Result<(), DialError> {
-        let now = self.clock(now);
-        if peer == self.id() {
-            return Err(DialError::OurOwnKey);
-        }
-        if !self.roster.contains(&peer) {
-            return Err(DialError::NotAMember(peer));
-        }
         let address = address.into();
-        if let Some(wish) = self.links.wishes.get_mut(&peer) {
-            wish.address = address;
-            return Ok(());
-        }
-        if self.links.wishes.len() >= self.limits.dials {
-            return Err(DialError::TooMany(self.limits.dials));
-        }
-        let linked = self.links.entries.iter().find(|(_, entry)| entry.is_open() && entry.peer() == Some(peer));
-        let state = linked.map_or(WishState::Waiting(now), |(id, _)| WishState::Linked(*id));
-        self.links.wishes.insert(peer, Wish { address, state, failures: 0 });
-        self.run_timers(now);
-        self.settle(now);
-        Ok(())
+        record!(self, Dial { now: now.as_nanos(), peer: crate::tape::Id(peer), address: address.clone() });
+        let now = self.clock(now);
+        result!(self, "dial", self.wish(now, peer, address))
     }
 
     /// Gives up the wish for a link with this peer, and closes the link with it, whoever dialled.
     pub fn forget(&mut self, now: Instant, peer: BotId) {
+        record!(self, Forget { now: now.as_nanos(), peer: crate::tape::Id(peer) });
         let now = self.clock(now);
         if let Some(Wish { state: WishState::Linked(id), .. }) = self.links.wishes.remove(&peer) {
             self.close_link(now, id, Code::GoingAway);
@@ -339,6 +384,10 @@ impl Node {
 
     /// Closes a link and tells the peer this code. A peer that this bot dials is dialled again later.
     pub fn close(&mut self, now: Instant, id: LinkId, code: Code) {
+        #[cfg(feature = "trace")]
+        if let Some(tape) = &self.tape {
+            tape.input(crate::tape::Input::close(now.as_nanos(), id.as_u64(), code));
+        }
         let now = self.clock(now);
         self.close_link(now, id, code);
         self.settle(now);
@@ -346,7 +395,9 @@ impl Node {
 
     /// Closes all links with `going away` and forgets all wishes. Take a [`Node::snapshot`] after it.
     pub fn shut_down(&mut self, now: Instant) {
+        record!(self, ShutDown { now: now.as_nanos() });
         let now = self.clock(now);
+        trace!(self.outbox, ShutDown, None, None; "links": self.links.entries.len());
         self.links.wishes.clear();
         let all: Vec<LinkId> = self.links.entries.keys().copied().collect();
         for id in all {
@@ -357,19 +408,28 @@ impl Node {
 
     /// Says what to do next.
     pub fn poll(&mut self) -> Output {
-        loop {
-            match self.outbox.pop() {
-                // The outbox itself may have been what was busy.
-                None if self.tell_ready() => {}
-                None => return Output::Idle { wake_at: self.wake_at() },
-                Some(Item::Do(action)) => return Output::Do(action),
-                Some(Item::Send(id)) => {
-                    if let Some(bytes) = self.take_output(id) {
-                        return Output::Do(Action::Send { link: id, bytes });
-                    }
-                }
-            }
+        let output = self.next_output();
+        #[cfg(feature = "trace")]
+        if let Some(tape) = &self.tape {
+            tape.output(&output);
         }
+        output
+    }
+
+    /// Hands out the oldest event of the trace; nothing when all were. The last [`BUFFERED`](crate::trace::BUFFERED) are kept.
+    #[cfg(feature = "trace")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
+    pub fn poll_trace(&mut self) -> Option<crate::trace::Event> {
+        self.outbox.tracer.poll(self.setup.id())
+    }
+
+    /// Tells what people's clocks show now, so that events carry it from here on; nothing else depends on it.
+    #[cfg(feature = "trace")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
+    pub fn set_wall_clock(&mut self, now: Instant, wall: crate::trace::UnixMillis) {
+        record!(self, WallClock { now: now.as_nanos(), millis: wall.0 });
+        self.clock(now);
+        self.outbox.tracer.set_wall_clock(wall);
     }
 
     /// Everything worth keeping, to be stored at an orderly stop in place of all records so far.
@@ -415,7 +475,25 @@ impl Node {
     /// come.
     fn clock(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now).min(Instant::from_nanos(u64::MAX - 1));
+        #[cfg(feature = "trace")]
+        self.outbox.tracer.clock(self.now);
         self.now
+    }
+
+    fn next_output(&mut self) -> Output {
+        loop {
+            match self.outbox.pop() {
+                // The outbox itself may have been what was busy.
+                None if self.tell_ready() => {}
+                None => return Output::Idle { wake_at: self.wake_at() },
+                Some(Item::Do(action)) => return Output::Do(action),
+                Some(Item::Send(id)) => {
+                    if let Some(bytes) = self.take_output(id) {
+                        return Output::Do(Action::Send { link: id, bytes });
+                    }
+                }
+            }
+        }
     }
 
     fn check_drained(&self) -> Result<(), Undrained> {

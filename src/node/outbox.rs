@@ -10,6 +10,8 @@ use super::restore::{PersistId, Record};
 use crate::crypto::Suite;
 use crate::identity::BotId;
 use crate::link::{CloseReason, Facts, Side};
+#[cfg(feature = "trace")]
+use crate::overlay::{Counter, SeenStreams};
 use crate::overlay::{Post, PostId};
 use crate::time::Instant;
 
@@ -135,11 +137,32 @@ pub(super) enum Item {
 
 /// The queue of outputs; sends of one link that follow each other become one.
 #[derive(Default)]
-pub(super) struct Outbox(VecDeque<Item>);
+pub(super) struct Outbox {
+    items: VecDeque<Item>,
+    #[cfg(feature = "trace")]
+    pub(super) tracer: super::tracer::Tracer,
+}
 
 impl Outbox {
+    /// An empty one whose trace begins with the node's start; `restored` is what its records said.
+    #[cfg(feature = "trace")]
+    pub(super) fn traced(now: Instant, members: usize, restored: Option<(Counter, &SeenStreams)>) -> Self {
+        let mut outbox = Self::default();
+        outbox.tracer.clock(now);
+        trace!(outbox, Started, None, None; "members": members);
+        if let Some((counter, seen)) = restored {
+            trace!(outbox, Restored, None, None;
+                "stream": alloc::format!("{:?}", counter.stream),
+                "next": counter.next,
+                "streams": seen.iter().count());
+        }
+        outbox
+    }
+
     pub(super) fn push(&mut self, action: Action) {
-        self.0.push_back(Item::Do(action));
+        #[cfg(feature = "trace")]
+        self.tracer.told(&action);
+        self.items.push_back(Item::Do(action));
     }
 
     pub(super) fn notify(&mut self, event: Event) {
@@ -148,14 +171,14 @@ impl Outbox {
 
     /// Marks that a link has something to send.
     pub(super) fn send(&mut self, link: LinkId) {
-        self.0.push_back(Item::Send(link));
+        self.items.push_back(Item::Send(link));
     }
 
     pub(super) fn pop(&mut self) -> Option<Item> {
-        self.0.pop_front()
+        self.items.pop_front()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.items.len()
     }
 }

@@ -19,6 +19,12 @@ impl PersistId {
     pub const fn as_u64(self) -> u64 {
         self.0
     }
+
+    /// The write with this number, in a replay.
+    #[cfg(all(feature = "trace", feature = "sim"))]
+    pub(crate) const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 /// Something to store: the newest value of each key is what counts.
@@ -79,6 +85,13 @@ pub(super) struct Restored {
 }
 
 impl Restored {
+    /// Records that say the same.
+    #[cfg(feature = "trace")]
+    pub(super) fn records(&self, own: BotId) -> Vec<Record> {
+        let seen = self.seen.iter().next().map(|_| seen_record(own, &self.seen));
+        self.counter.map(|counter| counter_record(own, counter)).into_iter().chain(seen).collect()
+    }
+
     pub(super) fn read(own: BotId, records: impl IntoIterator<Item = Record>) -> Result<Self, RestoreError> {
         let mut restored = Self::default();
         for record in records {

@@ -22,7 +22,10 @@ impl Node {
     /// Works off all bytes of one link.
     pub(super) fn route(&mut self, now: Instant, id: LinkId, mut input: &[u8]) {
         while let Some(link) = self.links.entries.get_mut(&id).and_then(Entry::link_mut) {
-            match link.step(now, &mut input) {
+            let step = link.step(now, &mut input);
+            #[cfg(feature = "trace")]
+            self.note_frames(id);
+            match step {
                 Step::NeedMore => return,
                 Step::Hello => self.on_hello(now, id),
                 Step::Proved => self.on_proved(now, id),
@@ -56,6 +59,8 @@ impl Node {
                 }
                 if let Some(link) = self.links.entries.get_mut(&id).and_then(Entry::link_mut) {
                     link.admit(now);
+                    #[cfg(feature = "trace")]
+                    self.note_frames(id);
                     self.announce(now, id);
                 }
             }
@@ -150,7 +155,12 @@ impl Node {
         let Ok(message) = Message::decode(bytes) else {
             return self.close_entry(now, id, Fault::BadMessage.into(), true);
         };
-        match self.hub.receive(message) {
+        #[cfg(feature = "trace")]
+        let (seen, peer) = (super::tracer::Seen::of(&message), self.links.entries.get(&id).and_then(Entry::peer));
+        let received = self.hub.receive(message);
+        #[cfg(feature = "trace")]
+        self.outbox.tracer.post_in(peer, id, seen, &received);
+        match received {
             Received::New { post, relay_hops } => {
                 self.stats.posts += 1;
                 self.outbox.notify(Event::Post { post: post.clone(), link: id });
@@ -173,6 +183,10 @@ impl Node {
         let bytes = self.scratch.split().freeze();
         for (id, entry) in &mut self.links.entries {
             if Some(*id) != but {
+                #[cfg(feature = "trace")]
+                if entry.is_open() {
+                    self.outbox.tracer.post_out(entry.peer(), *id, super::tracer::Seen::of(message));
+                }
                 entry.enqueue(now, &bytes, &self.limits);
             }
         }

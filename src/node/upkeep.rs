@@ -18,6 +18,8 @@ impl Node {
         let congested = self.links.entries.values().filter(|entry| entry.congested).count();
         let mut overfull = Vec::new();
         for (id, entry) in &mut self.links.entries {
+            #[cfg(feature = "trace")]
+            self.outbox.tracer.frames(*id, entry);
             if entry.is_overfull(&self.limits) {
                 overfull.push(*id);
             }
@@ -83,6 +85,8 @@ impl Node {
 
     /// The one place where a link ends: its last bytes, its stream, its event, and the next attempt.
     pub(super) fn close_entry(&mut self, now: Instant, id: LinkId, reason: CloseReason, stream_is_up: bool) {
+        #[cfg(feature = "trace")]
+        self.note_frames(id);
         if stream_is_up && self.links.entries.contains_key(&id) {
             if let Some(bytes) = self.take_output(id) {
                 self.outbox.push(Action::Send { link: id, bytes });
@@ -120,6 +124,7 @@ impl Node {
             let link = self.links.insert(Entry::new(stage, Some(peer), &self.limits, &mut self.random, now));
             if let Some(wish) = self.links.wishes.get_mut(&peer) {
                 wish.state = WishState::Linked(link);
+                trace!(self.outbox, Dial, Some(peer), Some(link); "failures": u64::from(wish.failures));
             }
             self.outbox.push(Action::Dial { link, peer, address });
         }

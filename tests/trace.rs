@@ -1,0 +1,189 @@
+//! The trace of a node: one fixed run, line by line, and what a host that never asks for it gets.
+
+use interbot::link::Binding;
+use interbot::node::{Action, Config, Event, Node, Output};
+use interbot::trace::{self, Kind, UnixMillis};
+use interbot::{CommunityId, Identity, Instant};
+
+const SECRET: &[u8] = b"nobody but members reads this";
+
+fn nodes() -> [Node; 2] {
+    let (ann, bob) = (Identity::from_seed([1; 32]), Identity::from_seed([2; 32]));
+    let config = Config::new(CommunityId::from_name("example"), vec![ann.id(), bob.id()]);
+    let now = Instant::ZERO;
+    [Node::new(config.clone(), &ann, [3; 32], now), Node::new(config, &bob, [4; 32], now)]
+}
+
+/// Two bots in one loop, as in the crate's documentation; both traces in the order of what happened.
+fn run() -> Vec<trace::Event> {
+    let mut nodes = nodes();
+    let ids = [nodes[0].id(), nodes[1].id()];
+    let (mut links, mut events) = ([None, None], Vec::new());
+    nodes[1].set_wall_clock(Instant::ZERO, UnixMillis(1_700_000_000_000));
+    nodes[0].dial(Instant::from_millis(1), ids[1], "bob's address").expect("a member");
+    assert!(nodes[0].dial(Instant::from_millis(1), ids[0], "myself").is_err());
+    for round in 2..40 {
+        let now = Instant::from_millis(round);
+        for me in 0..2 {
+            while let Output::Do(action) = nodes[me].poll() {
+                match action {
+                    Action::Dial { link, .. } => {
+                        links = [Some(link), Some(nodes[1].handle_accepted(now, Binding::None).expect("a slot"))];
+                        nodes[0].handle_dialled(now, link, Binding::None);
+                    }
+                    Action::Send { link, bytes } => {
+                        if let Some(theirs) = links[1 - me] {
+                            nodes[1 - me].handle_bytes(now, theirs, &bytes).expect("drained");
+                        }
+                        nodes[me].handle_written(now, link, bytes.len());
+                    }
+                    Action::Persist { id, .. } => nodes[me].persisted(now, id),
+                    Action::Notify(Event::LinkUp { .. }) => drop(nodes[me].publish(now, SECRET)),
+                    Action::CloseLink { link } if links[me] == Some(link) => links[me] = None,
+                    Action::Notify(_) | Action::CloseLink { .. } => {}
+                    Action::PauseReading { .. } | Action::ResumeReading { .. } => {}
+                }
+            }
+            events.extend(std::iter::from_fn(|| nodes[me].poll_trace()));
+        }
+        if round == 30 {
+            nodes[0].shut_down(now);
+        }
+    }
+    nodes[0].handle_timeout(Instant::from_millis(20_000));
+    events.extend(std::iter::from_fn(|| nodes[0].poll_trace()));
+    events
+}
+
+fn lines(events: &[trace::Event]) -> String {
+    let mut out = String::new();
+    events.iter().for_each(|event| event.to_json_line(&mut out));
+    out
+}
+
+#[test]
+fn a_fixed_run_has_exactly_the_golden_trace() {
+    let (got, path) = (lines(&run()), concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/trace.jsonl"));
+    if std::env::var_os("INTERBOT_WRITE_GOLDEN").is_some() {
+        std::fs::write(path, &got).expect("the golden file is writable");
+    }
+    let golden = std::fs::read_to_string(path).expect("tests/golden/trace.jsonl; INTERBOT_WRITE_GOLDEN=1 writes it");
+    for (at, (ours, theirs)) in got.lines().zip(golden.lines()).enumerate() {
+        assert_eq!(ours, theirs, "line {}", at + 1);
+    }
+    assert_eq!(got.lines().count(), golden.lines().count());
+}
+
+#[test]
+fn every_line_is_json_with_the_schema_and_none_has_a_body_or_an_address() {
+    let text = lines(&run());
+    let secret = std::str::from_utf8(SECRET).expect("a text");
+    assert!(!text.contains(secret) && !text.contains("bob's address"));
+    for line in text.lines() {
+        let json: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        assert_eq!(json["schema"], trace::SCHEMA);
+        assert!(json["node"].as_str().is_some_and(|node| node.len() == 62 && node.starts_with("bot1")));
+        assert!(json["seq"].is_u64() && json["t_mono"].is_u64() && json["fields"].is_object(), "{line}");
+        assert!(Kind::ALL.iter().any(|kind| json["kind"] == kind.as_str()), "{line}");
+    }
+}
+
+#[test]
+fn numbers_count_up_without_gaps_and_the_wall_clock_follows_the_hosts() {
+    let events = run();
+    for node in nodes().map(|node| node.id()) {
+        let numbers: Vec<_> = events.iter().filter(|event| event.node == node).map(|event| event.seq).collect();
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    }
+    let with_wall = events.iter().filter_map(|event| Some((event.t_mono, event.t_wall?)));
+    for (mono, UnixMillis(wall)) in with_wall {
+        assert_eq!(wall, 1_700_000_000_000 + mono.as_nanos() / 1_000_000);
+    }
+}
+
+#[test]
+fn a_host_that_never_asks_loses_the_oldest_and_is_told_how_many() {
+    let [mut node, _] = nodes();
+    let own = node.id();
+    let refused = trace::BUFFERED as u64 + 9;
+    for _ in 0..refused {
+        assert!(node.dial(Instant::from_millis(7), own, "").is_err());
+    }
+    let events: Vec<_> = std::iter::from_fn(|| node.poll_trace()).collect();
+    // `started` and nine refusals made room.
+    assert_eq!((events[0].kind, events[0].seq, events[0].number("events")), (Kind::Lost, 10, Some(10)));
+    assert_eq!(events.len(), 1 + trace::BUFFERED);
+    assert!(events[1..].iter().zip(11..).all(|(event, seq)| event.kind == Kind::Refused && event.seq == seq));
+    assert!(node.dial(Instant::from_millis(8), own, "").is_err());
+    assert_eq!(node.poll_trace().map(|event| (event.kind, event.seq)), Some((Kind::Refused, refused + 2)));
+}
+
+#[cfg(feature = "tracing")]
+mod bridge {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+    use tracing::field::{Field, Visit};
+
+    type Line = BTreeMap<&'static str, String>;
+
+    #[derive(Clone, Default)]
+    struct Keep(Arc<Mutex<Vec<(tracing::Level, Line)>>>);
+
+    struct Into(Line);
+
+    impl Visit for Into {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            self.0.insert(field.name(), format!("{value:?}"));
+        }
+
+        fn record_str(&mut self, field: &Field, value: &str) {
+            self.0.insert(field.name(), value.into());
+        }
+    }
+
+    impl tracing::Subscriber for Keep {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            metadata.target() == "interbot"
+        }
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            let mut line = Into(Line::new());
+            event.record(&mut line);
+            self.0.lock().expect("no panic").push((*event.metadata().level(), line.0));
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn a_subscriber_gets_every_event_with_all_its_fields() {
+        let (keep, events) = (Keep::default(), run());
+        tracing::subscriber::with_default(keep.clone(), || events.iter().for_each(trace::emit));
+        let got = keep.0.lock().expect("no panic");
+        assert_eq!(got.len(), events.len());
+        for (event, (level, line)) in events.iter().zip(&*got) {
+            assert_eq!((&line["kind"], &line["event"]), (&event.kind.to_string(), &event.seq.to_string()));
+            assert_eq!(line["node"], event.node.to_string());
+            assert_eq!(line.get("span").cloned(), event.span.map(|span| span.as_u64().to_string()));
+            assert_eq!(line.get("peer").cloned(), event.peer.map(|peer| peer.to_string()));
+            for (name, value) in &event.fields {
+                let value = match value {
+                    trace::Value::Number(number) => number.to_string(),
+                    trace::Value::Text(text) => text.to_string(),
+                    trace::Value::Flag(flag) => flag.to_string(),
+                };
+                assert_eq!(line.get(name), Some(&value), "{name} of {}", event.kind);
+            }
+            let is_frame = matches!(event.kind, Kind::FrameIn | Kind::FrameOut | Kind::Timeout);
+            assert_eq!(*level == tracing::Level::TRACE, is_frame);
+        }
+    }
+}
