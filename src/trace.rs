@@ -1,7 +1,7 @@
 //! What a node did, as small typed events for tools: one schema, no payloads.
 //!
-//! A node keeps its last [`BUFFERED`] events; [`Node::poll_trace`](crate::node::Node::poll_trace) hands them out, oldest first,
-//! whenever the host likes. An event changes nothing and is never waited for. It has names, numbers, kinds and sizes, never the
+//! A node whose configuration [asks for it](crate::node::Config::trace) keeps its last [`BUFFERED`] events;
+//! [`Node::poll_trace`](crate::node::Node::poll_trace) hands them out, oldest first, whenever the host likes. An event changes nothing and is never waited for. It has names, numbers, kinds and sizes, never the
 //! body of a post, a key, or an address.
 //!
 //! ```
@@ -9,7 +9,8 @@
 //! use interbot::{CommunityId, Identity, Instant};
 //!
 //! let (ann, bob) = (Identity::from_seed([1; 32]), Identity::from_seed([2; 32]));
-//! let config = Config::new(CommunityId::from_name("example"), vec![bob.id()]);
+//! let mut config = Config::new(CommunityId::from_name("example"), vec![bob.id()]);
+//! config.trace = true;
 //! let mut node = Node::new(config, &ann, [3; 32], Instant::ZERO);
 //! node.dial(Instant::from_millis(5), bob.id(), "bob's address")?;
 //! let mut lines = String::new();

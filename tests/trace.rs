@@ -9,7 +9,8 @@ const SECRET: &[u8] = b"nobody but members reads this";
 
 fn nodes() -> [Node; 2] {
     let (ann, bob) = (Identity::from_seed([1; 32]), Identity::from_seed([2; 32]));
-    let config = Config::new(CommunityId::from_name("example"), vec![ann.id(), bob.id()]);
+    let mut config = Config::new(CommunityId::from_name("example"), vec![ann.id(), bob.id()]);
+    config.trace = true;
     let now = Instant::ZERO;
     [Node::new(config.clone(), &ann, [3; 32], now), Node::new(config, &bob, [4; 32], now)]
 }

@@ -185,6 +185,7 @@ impl Replay {
         config.aes = header.aes;
         config.capabilities = Capabilities::from_bits(header.capabilities);
         config.limits = (&header.limits).into();
+        config.trace = true;
         change(&mut config);
         let player = Recorder::player();
         config.crypto = Arc::new(Blank);

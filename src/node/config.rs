@@ -24,6 +24,10 @@ pub struct Config {
     pub capabilities: Capabilities,
     /// Bounds on time and memory.
     pub limits: Limits,
+    /// Whether the node keeps a trace for [`Node::poll_trace`](super::Node::poll_trace); it does not at first.
+    #[cfg(feature = "trace")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
+    pub trace: bool,
     /// Writes down everything that the node is told, for a replay; it records one start of one node.
     #[cfg(feature = "trace")]
     #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
@@ -41,6 +45,8 @@ impl Config {
             aes: false,
             capabilities: Capabilities::NONE,
             limits: Limits::default(),
+            #[cfg(feature = "trace")]
+            trace: false,
             #[cfg(feature = "trace")]
             recorder: None,
         }

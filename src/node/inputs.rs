@@ -25,7 +25,7 @@ impl Node {
         let seed = *self.random.secret();
         let link = Link::accept(self.setup.clone(), now, seed, binding, self.limits.times);
         #[cfg(feature = "trace")]
-        let link = link.noting_frames();
+        let link = if self.outbox.tracer.on { link.noting_frames() } else { link };
         let entry = Entry::new(Stage::Live(Box::new(link)), None, &self.limits, &mut self.random, now);
         let id = self.links.insert(entry);
         trace!(self.outbox, Accepted, None, Some(id); "bound": binding != Binding::None);

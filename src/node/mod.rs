@@ -9,12 +9,10 @@
 macro_rules! trace {
     ($outbox:expr, $kind:ident, $peer:expr, $link:expr $(; $($name:literal: $value:expr),+)?) => {
         #[cfg(feature = "trace")]
-        $outbox.tracer.note(
-            crate::trace::Kind::$kind,
-            $peer,
-            $link,
-            alloc::vec![$($(($name, crate::trace::Value::from($value))),+)?],
-        );
+        if $outbox.tracer.on {
+            let fields = alloc::vec![$($(($name, crate::trace::Value::from($value))),+)?];
+            $outbox.tracer.note(crate::trace::Kind::$kind, $peer, $link, fields);
+        }
     };
 }
 
@@ -212,6 +210,8 @@ impl Node {
             capabilities,
             limits,
             #[cfg(feature = "trace")]
+            trace,
+            #[cfg(feature = "trace")]
                 recorder: _,
         } = config;
         let facts = Facts { capabilities, ..Facts::default() };
@@ -228,7 +228,7 @@ impl Node {
         let stream = || StreamId::from_u64(random("overlay").u64());
         let counter = restored.counter.unwrap_or_else(|| Counter { stream: stream(), next: 1 });
         #[cfg(feature = "trace")]
-        let outbox = Outbox::traced(now, roster.len(), is_restored.then_some((counter, &restored.seen)));
+        let outbox = Outbox::traced(trace, now, roster.len(), is_restored.then_some((counter, &restored.seen)));
         #[cfg(not(feature = "trace"))]
         let outbox = Outbox::default();
         Self {
@@ -275,7 +275,7 @@ impl Node {
         let (setup, strings, times) = (self.setup.clone(), &mut self.own_strings, self.limits.times);
         let link = Link::dial(setup, now, seed, binding, Kind::Member, expect, strings, times);
         #[cfg(feature = "trace")]
-        let link = link.noting_frames();
+        let link = if self.outbox.tracer.on { link.noting_frames() } else { link };
         trace!(self.outbox, Dialled, Some(peer), Some(id); "bound": binding != Binding::None);
         entry.stage = Stage::Live(Box::new(link));
         self.settle(now);

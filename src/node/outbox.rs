@@ -146,8 +146,9 @@ pub(super) struct Outbox {
 impl Outbox {
     /// An empty one whose trace begins with the node's start; `restored` is what its records said.
     #[cfg(feature = "trace")]
-    pub(super) fn traced(now: Instant, members: usize, restored: Option<(Counter, &SeenStreams)>) -> Self {
+    pub(super) fn traced(on: bool, now: Instant, members: usize, restored: Option<(Counter, &SeenStreams)>) -> Self {
         let mut outbox = Self::default();
+        outbox.tracer.on = on;
         outbox.tracer.clock(now);
         trace!(outbox, Started, None, None; "members": members);
         if let Some((counter, seen)) = restored {

@@ -29,6 +29,8 @@ struct Noted {
 /// The last events that were not polled.
 #[derive(Default)]
 pub(super) struct Tracer {
+    /// Whether the host wants a trace at all.
+    pub(super) on: bool,
     now: Instant,
     /// Milliseconds from the host's origin to the Unix epoch.
     epoch: Option<i128>,
@@ -49,6 +51,9 @@ impl Tracer {
     }
 
     pub(super) fn note(&mut self, kind: Kind, peer: Option<BotId>, span: Option<LinkId>, fields: Fields) {
+        if !self.on {
+            return;
+        }
         if self.events.len() == BUFFERED {
             self.lost += 1;
             self.last_lost = self.events.pop_front();
@@ -85,6 +90,9 @@ impl Tracer {
 
     /// What the host is told, where an event says more than the step that led to it.
     pub(super) fn told(&mut self, action: &Action) {
+        if !self.on {
+            return;
+        }
         match action {
             Action::PauseReading { link } => self.note(Kind::Pause, None, Some(*link), Vec::new()),
             Action::ResumeReading { link } => self.note(Kind::Resume, None, Some(*link), Vec::new()),
@@ -132,6 +140,9 @@ impl Tracer {
     }
 
     fn post(&mut self, kind: Kind, peer: Option<BotId>, link: LinkId, post: Seen, verdict: Option<&'static str>) {
+        if !self.on {
+            return;
+        }
         let Seen { id, hops, bytes } = post;
         let mut fields: Fields = [
             ("origin", id.origin.to_string().into()),
@@ -156,6 +167,9 @@ impl Node {
 
     /// Deadlines have come; a host that ticks calls without any most of the time.
     pub(super) fn note_due(&mut self, now: Instant) {
+        if !self.outbox.tracer.on {
+            return;
+        }
         let links = self.links.entries.values().filter(|entry| entry.wake_at().is_some_and(|at| at <= now)).count();
         let waits = |wish: &&Wish| matches!(wish.state, WishState::Waiting(at) if at <= now);
         let due = links + self.links.wishes.values().filter(waits).count();

@@ -51,8 +51,7 @@ impl Write for File {
 
 /// Members 1 to 4; number 1 is recorded.
 pub(crate) fn config(redacted: bool) -> (Config, File) {
-    let (mut config, file) =
-        (Config::new(CommunityId::from_name(COMMUNITY), (1..=4).map(id)), File::default());
+    let (mut config, file) = (Config::new(CommunityId::from_name(COMMUNITY), (1..=4).map(id)), File::default());
     let recorder = if redacted { Recorder::redacted(file.clone()) } else { Recorder::new(file.clone()) };
     config.recorder = Some(recorder);
     (config, file)
