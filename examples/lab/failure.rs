@@ -5,7 +5,6 @@ use std::path::Path;
 use interbot::lab::{Run, Scenario, Schedule};
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
 use crate::run::parse;
 
 /// What `failure.json` holds.
@@ -44,9 +43,12 @@ impl Failed {
         Ok(failed)
     }
 
-    /// Plays it again, with a log.
+    /// Plays it again, with a log and recordings.
     pub(crate) fn play(&self) -> Result<Run, Box<dyn std::error::Error>> {
-        Ok(self.scenario.run_schedule(self.seed, &self.schedule, interbot::lab::Network::keep_log)?)
+        Ok(self.scenario.run_schedule(self.seed, &self.schedule, |net| {
+            net.keep_log();
+            net.keep_recordings();
+        })?)
     }
 }
 
@@ -55,18 +57,16 @@ pub(crate) fn keep(failed: &Failed, place: &Path) -> Result<(), Box<dyn std::err
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("failure.json");
     std::fs::write(&file, serde_json::to_string_pretty(failed)? + "\n")?;
-    println!("kept in {}", folder.display());
+    let mut net = failed.play()?.net;
+    for bot in net.bots() {
+        // Only a life that is over has a whole recording.
+        net.crash(bot);
+        for (life, recording) in net.recordings(bot).into_iter().enumerate() {
+            std::fs::write(folder.join(format!("bot-{}-life-{}.tape", bot.place(), life + 1)), recording)?;
+        }
+    }
+    println!("kept in {}, with a recording of each life of each bot", folder.display());
     println!("play it again: lab replay {}", file.display());
     Ok(())
 }
 
-pub(crate) fn replay(file: &Path) -> Outcome {
-    let failed = Failed::read(file)?;
-    let run = failed.play()?;
-    for failure in &run.failures {
-        println!("{failure}");
-    }
-    let same = run.failures.first().is_some_and(|failure| failure.to_string() == failed.text);
-    println!("{}", if same { "the same failure as before" } else { "not the failure of before" });
-    Ok(same)
-}

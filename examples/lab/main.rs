@@ -3,6 +3,7 @@
 //! `cargo run --release --features sim,trace --example lab -- --help` tells how.
 
 mod failure;
+mod replay;
 mod run;
 mod speed;
 
@@ -25,10 +26,7 @@ enum Command {
     /// Run random schedules of random communities until something fails or the time is over.
     Soak(SoakArgs),
     /// Play a failure or a recording again.
-    Replay {
-        /// `failure.json`, or a recording.
-        file: PathBuf,
-    },
+    Replay(ReplayArgs),
     /// Measure what a thousand simulated bots cost.
     Speed {
         /// How many bots.
@@ -59,6 +57,21 @@ struct RunArgs {
 }
 
 #[derive(Args)]
+struct ReplayArgs {
+    /// `failure.json`, or the recording of one bot.
+    file: PathBuf,
+    /// Stop there, in seconds on the bot's clock; for recordings.
+    #[arg(long, value_name = "SECONDS")]
+    until: Option<f64>,
+    /// Show each input of a recording and what came of it.
+    #[arg(long)]
+    steps: bool,
+    /// Wait for a key after each; with `--steps`.
+    #[arg(long, requires = "steps")]
+    pause: bool,
+}
+
+#[derive(Args)]
 struct SoakArgs {
     /// How long.
     #[arg(long, default_value_t = 1.0)]
@@ -85,7 +98,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Soak(args) => run::soak(&args),
-        Command::Replay { file } => failure::replay(&file),
+        Command::Replay(args) => replay::replay(&args),
         Command::Speed { bots, posts } => speed::speed(bots, posts),
     };
     match done {

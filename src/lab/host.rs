@@ -58,6 +58,9 @@ pub(super) struct Host {
     /// Nobody gets it to do anything until then.
     pub(super) paused: bool,
     pub(super) crash_at: Option<FaultPoint>,
+    /// The recordings of its lives, where they are kept.
+    #[cfg(feature = "trace")]
+    pub(super) reels: Vec<super::recordings::Reel>,
     /// Where in its events each life began.
     pub(super) lives: Vec<usize>,
 }
@@ -80,6 +83,8 @@ impl Host {
             deaf_to: BTreeSet::new(),
             paused: false,
             crash_at: None,
+            #[cfg(feature = "trace")]
+            reels: Vec::new(),
             lives: [0].into(),
         }
     }

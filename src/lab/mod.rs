@@ -26,6 +26,8 @@ mod log;
 mod network;
 mod puppet;
 #[cfg(feature = "trace")]
+mod recordings;
+#[cfg(feature = "trace")]
 #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
 pub mod replay;
 mod run;

@@ -73,6 +73,8 @@ pub struct Network {
     pub(super) early: Option<Random>,
     pub(super) transcript: Option<Sha256>,
     pub(super) log: Option<Log>,
+    #[cfg(feature = "trace")]
+    records: bool,
     /// Events at one instant, to find a machine that makes its host spin.
     pub(super) at_once: u64,
 }
@@ -100,6 +102,8 @@ impl Network {
             early: None,
             transcript: Some(Sha256::new()),
             log: None,
+            #[cfg(feature = "trace")]
+            records: false,
             at_once: 0,
         }
     }
@@ -153,6 +157,21 @@ impl Network {
         self.log.get_or_insert_default();
     }
 
+    /// Records every honest bot that is added from now on, each life for itself; see [`Network::recordings`].
+    #[cfg(feature = "trace")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
+    pub fn keep_recordings(&mut self) {
+        self.records = true;
+    }
+
+    /// The recordings of a bot's lives, to be [replayed](super::replay).
+    #[cfg(feature = "trace")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
+    #[must_use]
+    pub fn recordings(&self, bot: BotRef) -> Vec<Vec<u8>> {
+        self.hosts[bot.0].reels.iter().map(super::recordings::Reel::bytes).collect()
+    }
+
     /// Adds `count` bots that all know each other as members of the named community.
     pub fn add_members(&mut self, community: &str, count: usize) -> Vec<BotRef> {
         let first = self.hosts.len();
@@ -177,11 +196,20 @@ impl Network {
         if let Some(crypto) = &self.crypto {
             config.crypto = Arc::clone(crypto);
         }
+        #[cfg(feature = "trace")]
+        let reel = (self.records && lie.is_none()).then(super::recordings::Reel::default);
+        #[cfg(feature = "trace")]
+        if let Some(reel) = &reel {
+            config.recorder = Some(reel.recorder());
+        }
         let actor = match lie {
             None => Actor::Node(Box::new(Node::new(config.clone(), &identity(at), seed, self.now))),
             Some(lie) => Actor::Puppet(Box::new(Puppet::new(lie, config.clone(), &identity(at), &seed, self.now))),
         };
-        self.hosts.push(Host::new(seed, config, lie, actor));
+        let host = Host::new(seed, config, lie, actor);
+        #[cfg(feature = "trace")]
+        let host = Host { reels: reel.into_iter().collect(), ..host };
+        self.hosts.push(host);
         self.places.insert(identity(at).id(), at);
         self.islands.push(0);
         BotRef(at)
@@ -368,6 +396,12 @@ impl Network {
         let host = &mut self.hosts[bot.0];
         host.seed = seed;
         host.lives.push(host.events.len());
+        #[cfg(feature = "trace")]
+        if !host.reels.is_empty() {
+            let reel = super::recordings::Reel::default();
+            host.config.recorder = Some(reel.recorder());
+            host.reels.push(reel);
+        }
         let (config, own) = (host.config.clone(), identity(bot.0));
         let mut outcome = Restart::Restored;
         let actor = match host.lie {
