@@ -40,19 +40,25 @@ impl SeenStreams {
 
     /// Takes the post; false when it was taken before.
     pub fn take(&mut self, id: &PostId) -> bool {
-        if self.is_seen(id) {
+        if id.seq == 0 {
             return false;
         }
         // Most recently used first.
         let streams = self.0.entry(id.origin).or_default();
         match streams.iter().position(|(stream, _)| *stream == id.stream) {
-            Some(at) => streams[..=at].rotate_right(1),
+            Some(at) => {
+                let taken = streams[at].1.take(id.seq);
+                if taken {
+                    streams[..=at].rotate_right(1);
+                }
+                taken
+            }
             None => {
                 streams.truncate(Self::PER_ORIGIN - 1);
                 streams.insert(0, (id.stream, SeenWindow::default()));
+                streams[0].1.take(id.seq)
             }
         }
-        streams[0].1.take(id.seq)
     }
 
     /// All windows, by author, the most recently used first.
