@@ -18,6 +18,7 @@ fn cpu() -> Duration {
 fn tree(bots: usize) -> Network {
     let mut net = Network::new(1);
     net.run_fast();
+    net.keep_no_events();
     net.set_crypto(ToyCrypto);
     net.set_line(Line { latency: Latency::Between { min_ms: 10, max_ms: 100 }, ..Line::default() });
     let ids = (0..bots).map(|at| Network::identity_of(at).id());
@@ -39,7 +40,6 @@ pub(crate) fn speed(bots: usize, posts: u32) -> Outcome {
     let idle = cpu();
     net.run_for(Duration::from_secs(60));
     let idle = cpu() - idle;
-    net.forget_events();
     let busy = cpu();
     let mut random = 1u64;
     for n in 0..posts {

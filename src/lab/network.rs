@@ -69,6 +69,7 @@ pub struct Network {
     /// Directions that carry nothing.
     blocked: BTreeSet<(usize, usize)>,
     pub(super) cut_pieces: bool,
+    pub(super) keeps_events: bool,
     pub(super) confirm_early: bool,
     pub(super) early: Option<Random>,
     pub(super) transcript: Option<Sha256>,
@@ -98,6 +99,7 @@ impl Network {
             islands: Vec::new(),
             blocked: BTreeSet::new(),
             cut_pieces: true,
+            keeps_events: true,
             confirm_early: false,
             early: None,
             transcript: Some(Sha256::new()),
@@ -458,8 +460,9 @@ impl Network {
         &self.hosts[bot.0].events
     }
 
-    /// Forgets all events so far, for runs that would keep too many.
-    pub fn forget_events(&mut self) {
+    /// Keeps no events from now on, for runs that only count: see [`Node::stats`].
+    pub fn keep_no_events(&mut self) {
+        self.keeps_events = false;
         for host in &mut self.hosts {
             host.events.clear();
             host.lives = [0].into();

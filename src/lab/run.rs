@@ -372,7 +372,9 @@ impl Network {
             }
             Action::Notify(event) => {
                 self.log_event(bot, &event);
-                self.hosts[bot].events.push((now, event));
+                if self.keeps_events {
+                    self.hosts[bot].events.push((now, event));
+                }
             }
         }
     }

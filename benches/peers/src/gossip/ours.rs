@@ -17,6 +17,7 @@ impl Tree {
     pub(super) fn new(seed: u64) -> Self {
         let mut net = Network::new(seed);
         net.run_fast();
+        net.keep_no_events();
         net.set_crypto(ToyCrypto);
         let ids = (0..NODES).map(|at| Network::identity_of(at).id());
         let config = Config::new(CommunityId::from_name("gossip"), ids);
@@ -40,7 +41,6 @@ impl Overlay for Tree {
     fn broadcast(&mut self, from: usize, _: u64) -> usize {
         self.net.publish(BotRef::at(from), &[7; PAYLOAD_BYTES]).expect("nothing is busy");
         self.net.run_for(Duration::from_millis(WAIT_MS));
-        self.net.forget_events();
         let delivered: u64 = self.net.bots().map(|bot| self.net.node(bot).stats().posts).sum();
         usize::try_from(delivered - std::mem::replace(&mut self.delivered, delivered)).expect("a count")
     }
