@@ -69,4 +69,3 @@ pub(crate) fn keep(failed: &Failed, place: &Path) -> Result<(), Box<dyn std::err
     println!("play it again: lab replay {}", file.display());
     Ok(())
 }
-

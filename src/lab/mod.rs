@@ -20,6 +20,7 @@
 mod checks;
 mod clock;
 mod datagrams;
+pub mod draw;
 mod host;
 mod line;
 mod log;
@@ -33,6 +34,7 @@ pub mod replay;
 mod run;
 mod scenario;
 mod schedule;
+mod story;
 mod stream;
 mod toy;
 mod world;

@@ -65,8 +65,6 @@ const RETRY: Duration = Duration::from_secs(5);
 
 struct Held {
     link: Link,
-    /// Whom it dialled, if it did.
-    dialled: Option<BotId>,
     /// What a slow-loris has not sent yet.
     withheld: VecDeque<u8>,
     /// Whether a silent member has said its last word.
@@ -74,8 +72,8 @@ struct Held {
 }
 
 impl Held {
-    fn new(link: Link, dialled: Option<BotId>) -> Self {
-        Self { link, dialled, withheld: VecDeque::new(), quiet: false }
+    fn new(link: Link) -> Self {
+        Self { link, withheld: VecDeque::new(), quiet: false }
     }
 }
 
@@ -204,7 +202,7 @@ impl Puppet {
     pub(super) fn handle_accepted(&mut self, now: Instant, binding: Binding) -> LinkId {
         let (id, seed, clock) = (self.next_link(), *self.random.secret(), self.lied(now));
         let link = Link::accept(self.setup.clone(), clock, seed, binding, self.config.limits.times);
-        self.links.insert(id, Some(Held::new(link, None)));
+        self.links.insert(id, Some(Held::new(link)));
         id
     }
 
@@ -213,7 +211,7 @@ impl Puppet {
         let (setup, seed, clock) = (self.setup.clone(), *self.random.secret(), self.lied(now));
         let (expect, times) = (Expect::Key(peer), self.config.limits.times);
         let link = Link::dial(setup, clock, seed, binding, Kind::Member, expect, &mut self.strings, times);
-        self.links.insert(id, Some(Held::new(link, Some(peer))));
+        self.links.insert(id, Some(Held::new(link)));
         self.flush(id);
     }
 

@@ -1,6 +1,5 @@
 //! Running a scenario.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -17,7 +16,6 @@ use super::toy::ToyCrypto;
 use crate::identity::CommunityId;
 use crate::link::Capabilities;
 use crate::node::{Config, Event};
-use crate::time::Instant;
 
 /// Time to link up before the first step.
 const WARM_UP: Duration = Duration::from_secs(20);
@@ -228,17 +226,4 @@ impl<'a> World<'a> {
         }
         Run { net: self.net, failures, figures: self.figures }
     }
-}
-
-/// How far posts got: for each post of an honest bot, when each copy was handed over.
-pub(super) fn deliveries(net: &Network) -> BTreeMap<crate::overlay::PostId, Vec<Instant>> {
-    let mut all: BTreeMap<_, Vec<Instant>> = BTreeMap::new();
-    for bot in net.bots() {
-        for (at, event) in net.events(bot) {
-            if let Event::Post { post, .. } = event {
-                all.entry(post.id()).or_default().push(*at);
-            }
-        }
-    }
-    all
 }

@@ -152,7 +152,9 @@ impl Net {
                 idle = false;
                 let tree = &mut self.nodes[at].tree;
                 match action {
-                    ViewAction::Send { destination, message } => self.send(at, destination as usize, Due::View(message)),
+                    ViewAction::Send { destination, message } => {
+                        self.send(at, destination as usize, Due::View(message))
+                    }
                     ViewAction::Notify { event: ViewEvent::NeighborUp { node } } => tree.handle_neighbor_up(&node),
                     ViewAction::Notify { event: ViewEvent::NeighborDown { node } } => tree.handle_neighbor_down(&node),
                     ViewAction::Disconnect { .. } => {}
@@ -166,7 +168,9 @@ impl Net {
             while let Some(action) = self.nodes[at].tree.poll_action() {
                 idle = false;
                 match action {
-                    TreeAction::Send { destination, message } => self.send(at, destination as usize, Due::Tree(message)),
+                    TreeAction::Send { destination, message } => {
+                        self.send(at, destination as usize, Due::Tree(message))
+                    }
                     TreeAction::Deliver { message } => {
                         self.nodes[at].seen.push_back((now, message.id));
                         self.reached += usize::from(message.id == self.current);
