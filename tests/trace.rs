@@ -119,6 +119,15 @@ fn a_host_that_never_asks_loses_the_oldest_and_is_told_how_many() {
     assert_eq!(node.poll_trace().map(|event| (event.kind, event.seq)), Some((Kind::Refused, refused + 2)));
 }
 
+#[test]
+fn a_node_that_is_not_asked_keeps_no_events() {
+    let ann = Identity::from_seed([1; 32]);
+    let mut node = Node::new(Config::new(CommunityId::from_name("example"), []), &ann, [3; 32], Instant::ZERO);
+    assert!(node.dial(Instant::ZERO, ann.id(), "").is_err());
+    node.publish(Instant::ZERO, SECRET).expect("not busy");
+    assert_eq!(node.poll_trace(), None);
+}
+
 #[cfg(feature = "tracing")]
 mod bridge {
     use super::*;

@@ -24,7 +24,8 @@ pub struct Config {
     pub capabilities: Capabilities,
     /// Bounds on time and memory.
     pub limits: Limits,
-    /// Whether the node keeps a trace for [`Node::poll_trace`](super::Node::poll_trace); it does not at first.
+    /// Whether the node keeps a trace for [`Node::poll_trace`](super::Node::poll_trace); it does not at first, so that a
+    /// program that has the feature through another crate pays nothing.
     #[cfg(feature = "trace")]
     #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
     pub trace: bool,

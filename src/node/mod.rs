@@ -416,7 +416,8 @@ impl Node {
         output
     }
 
-    /// Hands out the oldest event of the trace; nothing when all were. The last [`BUFFERED`](crate::trace::BUFFERED) are kept.
+    /// Hands out the oldest event of the trace; nothing when all were, and unless [`Config::trace`] is set. The last
+    /// [`BUFFERED`](crate::trace::BUFFERED) are kept.
     #[cfg(feature = "trace")]
     #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
     pub fn poll_trace(&mut self) -> Option<crate::trace::Event> {

@@ -21,14 +21,14 @@
 //! headers. A [redacted](Recorder::redacted) recording has no bodies of posts either, and no signatures of posts, which would
 //! prove a guess. Ids, addresses, sizes and times are in both.
 //!
-//! A [replay](crate::lab::replay) gives a node the same inputs and lets the recording
-//! answer in place of crypto and chance, so that it needs no key and finds the first output that differs.
+//! A replay (`lab::replay`, with the feature `sim`) gives a node the same inputs and lets the recording answer in place of
+//! crypto and chance, so that it needs no key and finds the first output that differs.
 //!
 //! # The format, schema 1
 //! `interbot tape` and a zero byte, u16 schema, u8 length and text of the crate's version; then entries: u32 length, u8 kind,
-//! CBOR in its deterministic encoding, 8 bytes of a chained SHA-256. The length counts kind and CBOR. The chain begins with the hash of what stands
-//! before the first entry; each link is the hash of the one before and the entry, and an entry ends with its first 8 bytes.
-//! All numbers are big-endian. It finds damage, cuts and reordering; it is no signature.
+//! CBOR in its deterministic encoding, 8 bytes of a chained SHA-256. The length counts kind and CBOR. The chain begins with
+//! the hash of what stands before the first entry; each link is the hash of the one before and the entry, and an entry ends
+//! with its first 8 bytes. All numbers are big-endian. It finds damage, cuts and reordering; it is no signature.
 //!
 //! | kind | entry | what it says |
 //! | --- | --- | --- |
