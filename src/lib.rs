@@ -165,6 +165,7 @@ pub mod wire;
 pub use identity::{BotId, CommunityId, IdError, Identity};
 pub use time::Instant;
 
-#[cfg(doctest)]
+// Its examples need the laboratory.
+#[cfg(all(doctest, feature = "sim"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

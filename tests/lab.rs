@@ -343,6 +343,29 @@ fn fifty_bots_with_everything_that_goes_wrong_take_the_same_course_twice() {
     assert_ne!(run(1).1, run(2).1);
 }
 
+#[test]
+fn the_handshake_in_the_manual_is_what_a_run_draws() {
+    let mut net = Network::new(1);
+    net.run_fast();
+    net.keep_log();
+    let bots = net.add_members("manual", 2);
+    net.dial(bots[1], bots[0]);
+    net.run_for(SECOND);
+    let drawn = net.story("").mermaid();
+    for flight in ["CONNECT, 91 B", "CONNECT+ACK, 225 B", "ACK + RECORD, 213 B", "RECORD, 280 B"] {
+        assert!(drawn.contains(flight), "{drawn}");
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/manual/protocol.md");
+    let page = std::fs::read_to_string(file).expect("the manual");
+    let (before, rest) = page.split_once("```mermaid\n").expect("its picture");
+    let (there, after) = rest.split_once("```").expect("the end of its picture");
+    if std::env::var_os("INTERBOT_WRITE_GOLDEN").is_some() {
+        std::fs::write(file, format!("{before}```mermaid\n{drawn}```{after}")).expect("the manual can be written");
+    } else {
+        assert_eq!(there, drawn, "stale: run this test with INTERBOT_WRITE_GOLDEN=1");
+    }
+}
+
 fn acts() -> impl Strategy<Value = Act> {
     let point = prop_oneof![
         Just(FaultPoint::Now),

@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --features sim,trace --example lab -- --help` tells how.
 
+mod draw;
 mod failure;
 mod replay;
 mod run;
@@ -27,6 +28,8 @@ enum Command {
     Soak(SoakArgs),
     /// Play a failure or a recording again.
     Replay(ReplayArgs),
+    /// Draw a failure or a recording: a page with its sequence diagram, or Mermaid when OUT ends with `.mmd`.
+    Draw(DrawArgs),
     /// Measure what a thousand simulated bots cost.
     Speed {
         /// How many bots.
@@ -72,6 +75,21 @@ struct ReplayArgs {
 }
 
 #[derive(Args)]
+struct DrawArgs {
+    /// `failure.json`, or the recording of one bot.
+    file: PathBuf,
+    /// The page; a failure also gets a map of its links and a plot of how posts spread beside it.
+    #[arg(short, long, value_name = "OUT.html")]
+    out: PathBuf,
+    /// Begin there, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    from: Option<f64>,
+    /// End there, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    to: Option<f64>,
+}
+
+#[derive(Args)]
 struct SoakArgs {
     /// How long.
     #[arg(long, default_value_t = 1.0)]
@@ -99,6 +117,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Soak(args) => run::soak(&args),
         Command::Replay(args) => replay::replay(&args),
+        Command::Draw(args) => draw::draw(&args),
         Command::Speed { bots, posts } => speed::speed(bots, posts),
     };
     match done {

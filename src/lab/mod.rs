@@ -37,6 +37,8 @@ mod schedule;
 mod story;
 mod stream;
 mod toy;
+#[cfg(feature = "trace")]
+mod traced;
 mod world;
 
 pub use checks::{Check, Failure};

@@ -386,7 +386,7 @@ impl Network {
             Event::LinkUp { link, peer, .. } => {
                 let Some(peer) = self.places.get(peer).copied() else { return };
                 log.link_up(now, bot, *link, peer);
-                log.add(now, Logged::Note { bot, text: format!("{link:?} open with {peer}"), good: Some(true) });
+                log.add(now, Logged::Note { bot, text: format!("{link:?} open with bot {peer}"), good: Some(true) });
             }
             Event::Closed { link, reason, .. } => {
                 log.link_down(now, bot, *link, reason.to_string());

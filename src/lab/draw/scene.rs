@@ -131,11 +131,13 @@ impl<'a> Scene<'a> {
         let mut runs = runs.iter().copied().peekable();
         while let Some(event) = events.get(next) {
             if let Some((from, to)) = runs.next_if(|(from, _)| *from == next) {
-                let frames = repeated(&events[from..to]);
+                let mut frames = repeated(&events[from..to]);
                 next = to;
-                if drawn + frames.len() > MOST_FRAMES {
-                    self.leave_out(event.at, to - from);
-                } else {
+                let rest = frames.split_off(frames.len().min(MOST_FRAMES - drawn));
+                if !rest.is_empty() {
+                    self.leave_out(event.at, rest.iter().map(|same| same.count).sum());
+                }
+                if !frames.is_empty() {
                     drawn += frames.len();
                     self.items.push(Item::Run { from: event.at, to: events[to - 1].at, frames });
                 }

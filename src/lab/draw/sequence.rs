@@ -215,7 +215,7 @@ fn chart(story: &Story, scene: &Scene<'_>, layout: &Layout) -> String {
         let (top, high) = (fold.top, fold.bottom - fold.top);
         let _ = writeln!(
             out,
-            "<rect class=\"fold\" x=\"-5\" y=\"{}\" width=\"{}\" height=\"{}\"/><text class=\"dim\" font-size=\"11\" \
+            "<rect class=\"fold\" x=\"-5\" y=\"{}\" width=\"{}\" height=\"{}\"/><text class=\"dim halo\" font-size=\"11\" \
              font-style=\"italic\" text-anchor=\"end\" x=\"{}\" y=\"{}\">{}</text>",
             Px(top),
             Px(axis + 10.0),
@@ -228,7 +228,7 @@ fn chart(story: &Story, scene: &Scene<'_>, layout: &Layout) -> String {
     for tick in &layout.ticks {
         let _ = writeln!(
             out,
-            "<g><title>{}</title><path class=\"axis tick\" d=\"M{} {}h6\"/><text class=\"dim\" font-size=\"11\" \
+            "<g><title>{}</title><path class=\"axis tick\" d=\"M{} {}h6\"/><text class=\"dim halo\" font-size=\"11\" \
              text-anchor=\"end\" x=\"{}\" y=\"{}\">{}</text></g>",
             exact(tick.at),
             Px(axis - 7.0),
