@@ -154,7 +154,7 @@ pub fn link_map(heading: &str, lanes: &[String], spans: &[LinkSpan], outages: &[
         let words = format!("Not drawn: {}, {}", count(left_out.0, "link"), count(left_out.1, "outage"));
         let _ = writeln!(
             out,
-            "<text class=\"badtext\" font-size=\"12\" text-anchor=\"end\" x=\"{}\" y=\"26\">{words}</text>",
+            "<text class=\"badtext\" font-size=\"12\" text-anchor=\"end\" x=\"{}\" y=\"44\">{words}</text>",
             Px(left + PLOT_WIDTH + 24.0)
         );
     }
