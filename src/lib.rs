@@ -156,6 +156,7 @@ pub mod overlay;
 #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
 pub mod tape;
 mod time;
+pub mod timers;
 #[cfg(feature = "trace")]
 #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
 pub mod trace;

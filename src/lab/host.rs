@@ -1,5 +1,6 @@
 //! One bot's machine: its disk, its clock, its crashes.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -36,7 +37,8 @@ pub enum Restart {
 
 pub(super) struct Host {
     pub(super) seed: [u8; 32],
-    pub(super) config: Config,
+    /// Apart, because it is seldom looked at.
+    pub(super) config: Box<Config>,
     /// Nothing while it is down.
     pub(super) actor: Option<Actor>,
     pub(super) lie: Option<Lie>,
@@ -69,7 +71,7 @@ impl Host {
     pub(super) fn new(seed: [u8; 32], config: Config, lie: Option<Lie>, actor: Actor) -> Self {
         Self {
             seed,
-            config,
+            config: Box::new(config),
             actor: Some(actor),
             lie,
             clock: HostClock::default(),

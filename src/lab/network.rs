@@ -404,7 +404,7 @@ impl Network {
             host.config.recorder = Some(reel.recorder());
             host.reels.push(reel);
         }
-        let (config, own) = (host.config.clone(), identity(bot.0));
+        let (config, own) = ((*host.config).clone(), identity(bot.0));
         let mut outcome = Restart::Restored;
         let actor = match host.lie {
             Some(lie) => Actor::Puppet(Box::new(Puppet::new(lie, config, &own, &seed, now))),

@@ -77,8 +77,8 @@ impl Node {
         if self.links.wishes.len() >= self.limits.dials {
             return Err(DialError::TooMany(self.limits.dials));
         }
-        let linked = self.links.entries.iter().find(|(_, entry)| entry.is_open() && entry.peer() == Some(peer));
-        let state = linked.map_or(WishState::Waiting(now), |(id, _)| WishState::Linked(*id));
+        let linked = self.links.iter().find(|(_, entry)| entry.is_open() && entry.peer() == Some(peer));
+        let state = linked.map_or(WishState::Waiting(now), |(id, _)| WishState::Linked(id));
         self.links.wishes.insert(peer, Wish { address, state, failures: 0 });
         self.run_timers(now);
         self.settle(now);

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::crypto::Random;
 use crate::identity::BotId;
 use crate::link::{CloseReason, Link, Side};
 use crate::time::Instant;
+use crate::timers::Deadlines;
 
 /// One stream between two bots, for as long as it lasts; never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +63,8 @@ pub(super) struct Entry {
     pub(super) queued_bytes: usize,
     /// Whether the queue keeps others from being read.
     pub(super) congested: bool,
+    /// The same, as it was counted last.
+    counts_congested: bool,
     /// Since when anything is queued, or since the queue last showed that it moves.
     queued_since: Option<Instant>,
     /// Bytes written since then.
@@ -93,6 +97,7 @@ impl Entry {
             queue: VecDeque::new(),
             queued_bytes: 0,
             congested: false,
+            counts_congested: false,
             queued_since: None,
             written: 0,
             stall: limits.stall.saturating_add(Duration::from_nanos(random.below(more.max(1)))),
@@ -252,10 +257,14 @@ impl Wish {
     }
 }
 
-/// All links and wishes.
+/// All links and wishes. A node looks after its links once an input is worked off, but only after those that it touched.
 #[derive(Default)]
 pub(super) struct Links {
-    pub(super) entries: BTreeMap<LinkId, Entry>,
+    entries: BTreeMap<LinkId, Entry>,
+    touched: Vec<LinkId>,
+    deadlines: Deadlines<LinkId>,
+    /// How many entries are congested, as far as they were settled.
+    congested: usize,
     pub(super) wishes: BTreeMap<BotId, Wish>,
     next: u64,
 }
@@ -264,8 +273,97 @@ impl Links {
     pub(super) fn insert(&mut self, entry: Entry) -> LinkId {
         self.next += 1;
         let id = LinkId(self.next);
+        self.deadlines.set(id, entry.wake_at());
         self.entries.insert(id, entry);
+        self.touched.push(id);
         id
+    }
+
+    pub(super) fn remove(&mut self, id: LinkId) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        self.deadlines.set(id, None);
+        if entry.counts_congested {
+            self.set_congested(self.congested - 1);
+        }
+        Some(entry)
+    }
+
+    pub(super) fn get(&self, id: LinkId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    /// To be changed; settling looks at it.
+    pub(super) fn touch(&mut self, id: LinkId) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(&id)?;
+        if self.touched.last() != Some(&id) {
+            self.touched.push(id);
+        }
+        Some(entry)
+    }
+
+    /// All, to be changed; settling looks at them.
+    pub(super) fn touch_all(&mut self) -> impl Iterator<Item = (LinkId, &mut Entry)> {
+        self.touched.clear();
+        self.touched.extend(self.entries.keys());
+        self.entries.iter_mut().map(|(id, entry)| (*id, entry))
+    }
+
+    /// For changes that settling need not see.
+    pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Entry> {
+        self.entries.get_mut(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LinkId, &Entry)> {
+        self.entries.iter().map(|(id, entry)| (*id, entry))
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = LinkId> {
+        self.entries.keys().copied()
+    }
+
+    /// What was touched since the last call, in the order of their ids, and how many links are congested. Whether any is
+    /// decides what all may read: where that changed, all are named.
+    pub(super) fn take_touched(&mut self) -> (Vec<LinkId>, usize) {
+        let mut congested = self.congested;
+        for id in &self.touched {
+            let Some(entry) = self.entries.get_mut(id) else { continue };
+            congested = congested + usize::from(entry.congested) - usize::from(entry.counts_congested);
+            entry.counts_congested = entry.congested;
+        }
+        self.set_congested(congested);
+        let mut touched = core::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        (touched, congested)
+    }
+
+    /// An entry that is settled: its deadline, and the list it stood in, to be used again.
+    pub(super) fn set_deadline(&mut self, id: LinkId) {
+        let at = self.entries.get(&id).and_then(Entry::wake_at);
+        self.deadlines.set(id, at);
+    }
+
+    /// Gives the list back, so that it need not be made anew.
+    pub(super) fn reuse(&mut self, mut touched: Vec<LinkId>) {
+        if self.touched.is_empty() {
+            touched.clear();
+            self.touched = touched;
+        }
+    }
+
+    pub(super) const fn deadlines(&self) -> &Deadlines<LinkId> {
+        &self.deadlines
+    }
+
+    pub(super) const fn any_congested(&self) -> bool {
+        self.congested > 0
+    }
+
+    fn set_congested(&mut self, congested: usize) {
+        if core::mem::replace(&mut self.congested, congested) != congested {
+            self.touched.clear();
+            self.touched.extend(self.entries.keys());
+        }
     }
 
     pub(super) fn half_open(&self) -> usize {

@@ -269,7 +269,7 @@ impl Node {
     pub fn handle_dialled(&mut self, now: Instant, id: LinkId, binding: Binding) {
         record!(self, Dialled { now: now.as_nanos(), link: id.as_u64(), bound: binding != Binding::None });
         let now = self.clock(now);
-        let Some(entry) = self.links.entries.get_mut(&id) else { return };
+        let Some(entry) = self.links.touch(id) else { return };
         let (Stage::Dialling { .. }, Some(peer)) = (&entry.stage, entry.dialled) else { return };
         let (seed, expect) = (*self.random.secret(), Expect::Key(peer));
         let (setup, strings, times) = (self.setup.clone(), &mut self.own_strings, self.limits.times);
@@ -289,7 +289,7 @@ impl Node {
     pub fn handle_bytes(&mut self, now: Instant, id: LinkId, bytes: &[u8]) -> Result<(), Undrained> {
         #[cfg(feature = "trace")]
         if let Some(tape) = &self.tape {
-            let is_live = self.links.entries.get(&id).is_some_and(|entry| entry.link().is_some());
+            let is_live = self.links.get(id).is_some_and(|entry| entry.link().is_some());
             tape.bytes(now.as_nanos(), id.as_u64(), bytes, is_live && self.check_drained().is_ok());
         }
         let now = self.clock(now);
@@ -301,9 +301,10 @@ impl Node {
     pub fn handle_written(&mut self, now: Instant, id: LinkId, bytes: usize) {
         record!(self, Written { now: now.as_nanos(), link: id.as_u64(), bytes: bytes as u64 });
         let now = self.clock(now);
-        let Some(entry) = self.links.entries.get_mut(&id) else { return };
+        let Some(entry) = self.links.get_mut(id) else { return };
         // Where nothing waits for the window, room in it changes nothing.
         if entry.written(now, bytes, &self.limits) {
+            let _ = self.links.touch(id);
             self.settle(now);
         }
     }
@@ -312,7 +313,7 @@ impl Node {
     pub fn handle_ended(&mut self, now: Instant, id: LinkId) {
         record!(self, Ended { now: now.as_nanos(), link: id.as_u64() });
         let now = self.clock(now);
-        let Some(entry) = self.links.entries.get(&id) else { return };
+        let Some(entry) = self.links.get(id) else { return };
         let reason = if entry.link().is_some() { CloseReason::Ended } else { CloseReason::Unreachable };
         self.close_entry(now, id, reason, false);
         self.settle(now);
@@ -397,9 +398,9 @@ impl Node {
     pub fn shut_down(&mut self, now: Instant) {
         record!(self, ShutDown { now: now.as_nanos() });
         let now = self.clock(now);
-        trace!(self.outbox, ShutDown, None, None; "links": self.links.entries.len());
+        trace!(self.outbox, ShutDown, None, None; "links": self.links.ids().count());
         self.links.wishes.clear();
-        let all: Vec<LinkId> = self.links.entries.keys().copied().collect();
+        let all: Vec<LinkId> = self.links.ids().collect();
         for id in all {
             self.close_link(now, id, Code::GoingAway);
         }
@@ -448,8 +449,8 @@ impl Node {
 
     /// All links, open or not yet, in the order in which they were made.
     pub fn links(&self) -> impl Iterator<Item = LinkInfo> {
-        self.links.entries.iter().map(|(id, entry)| LinkInfo {
-            link: *id,
+        self.links.iter().map(|(id, entry)| LinkInfo {
+            link: id,
             peer: entry.peer(),
             side: entry.side(),
             open_since: entry.opened_at,
@@ -461,7 +462,7 @@ impl Node {
     /// # Errors
     /// [`ExportError`], and `out` is left as it is.
     pub fn export(&self, id: LinkId, label: &str, context: &[u8], out: &mut [u8]) -> Result<(), ExportError> {
-        let entry = self.links.entries.get(&id).filter(|entry| entry.is_open());
+        let entry = self.links.get(id).filter(|entry| entry.is_open());
         let peer = entry.and_then(Entry::link).and_then(Link::peer).ok_or(ExportError::NotOpen)?;
         peer.export(label, context, out)
     }

@@ -21,7 +21,7 @@ enum Verdict {
 impl Node {
     /// Works off all bytes of one link.
     pub(super) fn route(&mut self, now: Instant, id: LinkId, mut input: &[u8]) {
-        while let Some(link) = self.links.entries.get_mut(&id).and_then(Entry::link_mut) {
+        while let Some(link) = self.links.touch(id).and_then(Entry::link_mut) {
             let step = link.step(now, &mut input);
             #[cfg(feature = "trace")]
             self.note_frames(id);
@@ -38,7 +38,7 @@ impl Node {
 
     fn on_hello(&mut self, now: Instant, id: LinkId) {
         let allowed = self.handshakes.try_take(now);
-        let Some(link) = self.links.entries.get_mut(&id).and_then(Entry::link_mut) else { return };
+        let Some(link) = self.links.touch(id).and_then(Entry::link_mut) else { return };
         if !allowed {
             link.refuse(now, Code::Full, Duration::from_secs(1));
             self.close_entry(now, id, CloseReason::Here(Code::Full), true);
@@ -48,7 +48,7 @@ impl Node {
     }
 
     fn on_proved(&mut self, now: Instant, id: LinkId) {
-        if let Some(entry) = self.links.entries.get_mut(&id) {
+        if let Some(entry) = self.links.touch(id) {
             entry.proved = entry.link().and_then(Link::peer).map(Authenticated::peer);
         }
         match self.verdict(id) {
@@ -57,7 +57,7 @@ impl Node {
                 if let Some(old) = instead_of {
                     self.close_link(now, old, Code::Replaced);
                 }
-                if let Some(link) = self.links.entries.get_mut(&id).and_then(Entry::link_mut) {
+                if let Some(link) = self.links.touch(id).and_then(Entry::link_mut) {
                     link.admit(now);
                     #[cfg(feature = "trace")]
                     self.note_frames(id);
@@ -68,7 +68,7 @@ impl Node {
                 if code == Code::AlreadyConnected {
                     self.probe_rival(now, id);
                 }
-                if let Some(link) = self.links.entries.get_mut(&id).and_then(Entry::link_mut) {
+                if let Some(link) = self.links.touch(id).and_then(Entry::link_mut) {
                     link.refuse(now, code, after);
                 }
                 self.close_entry(now, id, CloseReason::Here(code), true);
@@ -79,7 +79,7 @@ impl Node {
 
     /// Roster first, then the string, then duplicates, then room.
     fn verdict(&mut self, id: LinkId) -> Verdict {
-        let Some(link) = self.links.entries.get(&id).and_then(Entry::link) else {
+        let Some(link) = self.links.get(id).and_then(Entry::link) else {
             return Verdict::Drop(Fault::BadFrame);
         };
         let Some(proof) = link.peer() else { return Verdict::Drop(Fault::BadFrame) };
@@ -104,9 +104,9 @@ impl Node {
 
     /// The link that stood in the newcomer's way must show that it lives.
     fn probe_rival(&mut self, now: Instant, newcomer: LinkId) {
-        let peer = self.links.entries.get(&newcomer).and_then(Entry::peer);
+        let peer = self.links.get(newcomer).and_then(Entry::peer);
         let Some((old, _)) = peer.and_then(|peer| self.links.rival(newcomer, peer)) else { return };
-        if let Some(link) = self.links.entries.get_mut(&old).and_then(Entry::link_mut) {
+        if let Some(link) = self.links.touch(old).and_then(Entry::link_mut) {
             link.probe(now);
         }
     }
@@ -114,14 +114,14 @@ impl Node {
     /// A wish for the peer of this link is fulfilled by it, whoever dialled; what it was tied to before may end without a
     /// retry.
     fn fulfil_wish(&mut self, id: LinkId) {
-        let peer = self.links.entries.get(&id).and_then(Entry::peer);
+        let peer = self.links.get(id).and_then(Entry::peer);
         if let Some(wish) = peer.and_then(|peer| self.links.wishes.get_mut(&peer)) {
             wish.state = WishState::Linked(id);
         }
     }
 
     fn announce(&mut self, now: Instant, id: LinkId) {
-        let Some(entry) = self.links.entries.get_mut(&id) else { return };
+        let Some(entry) = self.links.touch(id) else { return };
         entry.opened_at = Some(now);
         entry.proved = entry.link().and_then(Link::peer).map(Authenticated::peer);
         let peer = entry.proved;
@@ -132,7 +132,7 @@ impl Node {
         }
         // The verdict saw to it at the server; the client's own dial is closed there when the peer's link opens.
         debug_assert!(peer.is_none_or(|peer| self.links.rival(id, peer).is_none()), "one link with one key");
-        let Some(entry) = self.links.entries.get(&id) else { return };
+        let Some(entry) = self.links.get(id) else { return };
         let Some(proof) = entry.link().and_then(Link::peer) else { return };
         self.stats.handshakes += 1;
         self.outbox.notify(Event::LinkUp {
@@ -146,7 +146,7 @@ impl Node {
     }
 
     fn on_message(&mut self, now: Instant, id: LinkId, bytes: &Bytes) {
-        let Some(entry) = self.links.entries.get_mut(&id) else { return };
+        let Some(entry) = self.links.touch(id) else { return };
         entry.over_budget_until = entry.posts.spend(now, 1);
         if entry.posts.debt() > 4 * u64::from(self.limits.posts.burst) {
             // The host was asked to stop reading and did not.
@@ -156,7 +156,7 @@ impl Node {
             return self.close_entry(now, id, Fault::BadMessage.into(), true);
         };
         #[cfg(feature = "trace")]
-        let (seen, peer) = (super::tracer::Seen::of(&message), self.links.entries.get(&id).and_then(Entry::peer));
+        let (seen, peer) = (super::tracer::Seen::of(&message), self.links.get(id).and_then(Entry::peer));
         let received = self.hub.receive(message);
         #[cfg(feature = "trace")]
         self.outbox.tracer.post_in(peer, id, seen, &received);
@@ -176,16 +176,16 @@ impl Node {
 
     /// Hands a message to every open link but one.
     pub(super) fn spread(&mut self, now: Instant, but: Option<LinkId>, message: &Message) {
-        if self.links.entries.keys().all(|id| Some(*id) == but) {
+        if self.links.ids().all(|id| Some(id) == but) {
             return;
         }
         message.encode(&mut self.scratch);
         let bytes = self.scratch.split().freeze();
-        for (id, entry) in &mut self.links.entries {
-            if Some(*id) != but {
+        for (id, entry) in self.links.touch_all() {
+            if Some(id) != but {
                 #[cfg(feature = "trace")]
                 if entry.is_open() {
-                    self.outbox.tracer.post_out(entry.peer(), *id, super::tracer::Seen::of(message));
+                    self.outbox.tracer.post_out(entry.peer(), id, super::tracer::Seen::of(message));
                 }
                 entry.enqueue(now, &bytes, &self.limits);
             }

@@ -160,7 +160,7 @@ impl Tracer {
 impl Node {
     /// What a link read and wrote since the last call.
     pub(super) fn note_frames(&mut self, id: LinkId) {
-        if let Some(entry) = self.links.entries.get_mut(&id) {
+        if let Some(entry) = self.links.get_mut(id) {
             self.outbox.tracer.frames(id, entry);
         }
     }
@@ -170,7 +170,7 @@ impl Node {
         if !self.outbox.tracer.on {
             return;
         }
-        let links = self.links.entries.values().filter(|entry| entry.wake_at().is_some_and(|at| at <= now)).count();
+        let links = self.links.deadlines().due(now).count();
         let waits = |wish: &&Wish| matches!(wish.state, WishState::Waiting(at) if at <= now);
         let due = links + self.links.wishes.values().filter(waits).count();
         if due > 0 {

@@ -15,13 +15,14 @@ impl Node {
     /// Brings the outbox up to date with all links: what is sealed is marked for sending, what is too much is closed, and
     /// reading is paused or resumed.
     pub(super) fn settle(&mut self, now: Instant) {
-        let congested = self.links.entries.values().filter(|entry| entry.congested).count();
+        let (touched, congested) = self.links.take_touched();
         let mut overfull = Vec::new();
-        for (id, entry) in &mut self.links.entries {
+        for &id in &touched {
+            let Some(entry) = self.links.get_mut(id) else { continue };
             #[cfg(feature = "trace")]
-            self.outbox.tracer.frames(*id, entry);
+            self.outbox.tracer.frames(id, entry);
             if entry.is_overfull(&self.limits) {
-                overfull.push(*id);
+                overfull.push(id);
             }
             let held_up = congested > usize::from(entry.congested);
             let pause = entry.is_open() && (held_up || entry.over_budget_until.is_some());
@@ -31,14 +32,16 @@ impl Node {
             }
             if pause != entry.paused {
                 entry.paused = pause;
-                let link = *id;
+                let link = id;
                 self.outbox.push(if pause { Action::PauseReading { link } } else { Action::ResumeReading { link } });
             }
             if !entry.send_waits && entry.link().is_some_and(|link| link.output_len() > 0) {
                 entry.send_waits = true;
-                self.outbox.send(*id);
+                self.outbox.send(id);
             }
+            self.links.set_deadline(id);
         }
+        self.links.reuse(touched);
         if !overfull.is_empty() {
             for id in overfull {
                 self.close_entry(now, id, Fault::Stalled.into(), true);
@@ -62,12 +65,12 @@ impl Node {
         self.unpersisted.len() >= self.limits.unpersisted_posts
             || self.unpersisted_bytes >= self.limits.unpersisted_bytes
             || self.outbox.len() >= self.limits.outbox
-            || self.links.entries.values().any(|entry| entry.congested)
+            || self.links.any_congested()
     }
 
     /// What the link has sealed by now.
     pub(super) fn take_output(&mut self, id: LinkId) -> Option<Bytes> {
-        let entry = self.links.entries.get_mut(&id)?;
+        let entry = self.links.get_mut(id)?;
         entry.send_waits = false;
         let bytes = entry.link_mut().map(Link::take_output).filter(|bytes| !bytes.is_empty())?;
         entry.in_flight += bytes.len();
@@ -77,7 +80,7 @@ impl Node {
 
     /// Tells the peer and closes.
     pub(super) fn close_link(&mut self, now: Instant, id: LinkId, code: Code) {
-        if let Some(link) = self.links.entries.get_mut(&id).and_then(Entry::link_mut) {
+        if let Some(link) = self.links.touch(id).and_then(Entry::link_mut) {
             link.close(now, code, Duration::ZERO);
         }
         self.close_entry(now, id, CloseReason::Here(code), true);
@@ -87,13 +90,13 @@ impl Node {
     pub(super) fn close_entry(&mut self, now: Instant, id: LinkId, reason: CloseReason, stream_is_up: bool) {
         #[cfg(feature = "trace")]
         self.note_frames(id);
-        if stream_is_up && self.links.entries.contains_key(&id) {
+        if stream_is_up && self.links.get(id).is_some() {
             if let Some(bytes) = self.take_output(id) {
                 self.outbox.push(Action::Send { link: id, bytes });
             }
             self.outbox.push(Action::CloseLink { link: id });
         }
-        let Some(entry) = self.links.entries.remove(&id) else { return };
+        let Some(entry) = self.links.remove(id) else { return };
         let peer = entry.peer();
         let mut retry_at = None;
         let wish = peer.and_then(|peer| self.links.wishes.get_mut(&peer));
@@ -106,13 +109,7 @@ impl Node {
 
     /// Acts on every deadline that has come.
     pub(super) fn run_timers(&mut self, now: Instant) {
-        let due: Vec<LinkId> = self
-            .links
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.wake_at().is_some_and(|at| at <= now))
-            .map(|(id, _)| *id)
-            .collect();
+        let due: Vec<LinkId> = self.links.deadlines().due(now).collect();
         for id in due {
             self.run_link_timer(now, id);
         }
@@ -131,7 +128,7 @@ impl Node {
     }
 
     fn run_link_timer(&mut self, now: Instant, id: LinkId) {
-        let Some(entry) = self.links.entries.get_mut(&id) else { return };
+        let Some(entry) = self.links.touch(id) else { return };
         if entry.over_budget_until.is_some_and(|until| until <= now) {
             entry.over_budget_until = None;
         }
@@ -146,11 +143,10 @@ impl Node {
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        let links = self.links.entries.values().filter_map(|entry| entry.wake_at());
         let wishes = self.links.wishes.values().filter_map(|wish| match wish.state {
             WishState::Waiting(at) => Some(at),
             WishState::Linked(_) => None,
         });
-        links.chain(wishes).min()
+        self.links.deadlines().earliest().into_iter().chain(wishes).min()
     }
 }

@@ -5,6 +5,7 @@ use core::fmt;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::crypto::Crypto;
 use crate::identity::{BotId, CommunityId};
 use crate::wire::{CborError, CborReader, CborWriter};
 
@@ -97,6 +98,27 @@ impl Post {
         &self.signature
     }
 
+    /// Whether the signature is the author's. The usual short post is put together on the stack: that memory is in the cache,
+    /// `scratch`, used minutes ago, is not.
+    pub(super) fn is_genuine(&self, community: &CommunityId, crypto: &dyn Crypto, scratch: &mut BytesMut) -> bool {
+        let mut short = [0; 512];
+        let mut rest = &mut short[..];
+        let fits = signed_parts(community, &self.bytes).into_iter().all(|part| {
+            let Some((place, after)) = core::mem::take(&mut rest).split_at_mut_checked(part.len()) else { return false };
+            place.copy_from_slice(part);
+            rest = after;
+            true
+        });
+        let free = rest.len();
+        let signed = if fits {
+            &short[..short.len() - free]
+        } else {
+            self.signed_bytes(community, scratch);
+            scratch
+        };
+        crypto.verify(self.id.origin.as_bytes(), signed, &self.signature)
+    }
+
     /// Writes the bytes that the author signed into `out`, for somebody who wants to check again.
     pub fn signed_bytes(&self, community: &CommunityId, out: &mut BytesMut) {
         signed_bytes(community, &self.bytes, out);
@@ -111,9 +133,13 @@ impl fmt::Debug for Post {
 
 fn signed_bytes(community: &CommunityId, post: &[u8], out: &mut BytesMut) {
     out.clear();
-    out.extend_from_slice(b"interbot post 1\0");
-    out.extend_from_slice(community.as_bytes());
-    out.extend_from_slice(post);
+    for part in signed_parts(community, post) {
+        out.extend_from_slice(part);
+    }
+}
+
+fn signed_parts<'a>(community: &'a CommunityId, post: &'a [u8]) -> [&'a [u8]; 3] {
+    [b"interbot post 1\0", community.as_bytes(), post]
 }
 
 /// What bots tell each other over an open link.

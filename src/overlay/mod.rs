@@ -96,8 +96,7 @@ impl Hub {
         if self.seen.is_seen(&id) {
             return Received::Duplicate;
         }
-        post.signed_bytes(&self.community, &mut self.scratch);
-        if !self.crypto.verify(id.origin.as_bytes(), &self.scratch, post.signature()) {
+        if !post.is_genuine(&self.community, &*self.crypto, &mut self.scratch) {
             return Received::Forged;
         }
         self.seen.take(&id);
