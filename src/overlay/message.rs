@@ -104,7 +104,9 @@ impl Post {
         let mut short = [0; 512];
         let mut rest = &mut short[..];
         let fits = signed_parts(community, &self.bytes).into_iter().all(|part| {
-            let Some((place, after)) = core::mem::take(&mut rest).split_at_mut_checked(part.len()) else { return false };
+            let Some((place, after)) = core::mem::take(&mut rest).split_at_mut_checked(part.len()) else {
+                return false;
+            };
             place.copy_from_slice(part);
             rest = after;
             true

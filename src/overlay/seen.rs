@@ -1,6 +1,7 @@
 //! Which posts were taken, by author and stream.
 
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 
 use super::message::{PostId, StreamId};
@@ -18,10 +19,51 @@ pub struct SeenStream {
     pub window: SeenWindow,
 }
 
+/// The streams of one author, the most recently used first: nearly always there is one, which needs no memory of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Streams {
+    newest: (StreamId, SeenWindow),
+    older: Vec<(StreamId, SeenWindow)>,
+}
+
+impl Streams {
+    const fn new(stream: StreamId, window: SeenWindow) -> Self {
+        Self { newest: (stream, window), older: Vec::new() }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &(StreamId, SeenWindow)> {
+        core::iter::once(&self.newest).chain(&self.older)
+    }
+
+    fn window(&self, stream: StreamId) -> Option<&SeenWindow> {
+        self.iter().find(|(other, _)| *other == stream).map(|(_, window)| window)
+    }
+
+    /// Takes a number of a stream, which comes first then.
+    fn take(&mut self, stream: StreamId, seq: u64) -> bool {
+        if self.newest.0 == stream {
+            return self.newest.1.take(seq);
+        }
+        let known = self.older.iter().position(|(other, _)| *other == stream);
+        let mut window = known.map_or_else(SeenWindow::default, |at| self.older[at].1);
+        let taken = window.take(seq);
+        if taken {
+            match known {
+                Some(at) => {
+                    self.older.remove(at);
+                }
+                None => self.older.truncate(SeenStreams::PER_ORIGIN - 2),
+            }
+            self.older.insert(0, core::mem::replace(&mut self.newest, (stream, window)));
+        }
+        taken
+    }
+}
+
 /// The windows of all authors: at most [`SeenStreams::PER_ORIGIN`] streams of each, so that an author who opens ever new
 /// streams forgets only its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SeenStreams(BTreeMap<BotId, Vec<(StreamId, SeenWindow)>>);
+pub struct SeenStreams(BTreeMap<BotId, Streams>);
 
 impl SeenStreams {
     /// Streams remembered of each author; the least recently used is forgotten. An author has one at a time, and few restarts
@@ -31,11 +73,8 @@ impl SeenStreams {
     /// Whether the post was taken before.
     #[must_use]
     pub fn is_seen(&self, id: &PostId) -> bool {
-        let streams = self.0.get(&id.origin).map_or(&[][..], Vec::as_slice);
-        streams
-            .iter()
-            .find(|(stream, _)| *stream == id.stream)
-            .map_or(id.seq == 0, |(_, window)| window.is_seen(id.seq))
+        let window = self.0.get(&id.origin).and_then(|streams| streams.window(id.stream));
+        window.map_or(id.seq == 0, |window| window.is_seen(id.seq))
     }
 
     /// Takes the post; false when it was taken before.
@@ -43,21 +82,9 @@ impl SeenStreams {
         if id.seq == 0 {
             return false;
         }
-        // Most recently used first.
-        let streams = self.0.entry(id.origin).or_default();
-        match streams.iter().position(|(stream, _)| *stream == id.stream) {
-            Some(at) => {
-                let taken = streams[at].1.take(id.seq);
-                if taken {
-                    streams[..=at].rotate_right(1);
-                }
-                taken
-            }
-            None => {
-                streams.truncate(Self::PER_ORIGIN - 1);
-                streams.insert(0, (id.stream, SeenWindow::default()));
-                streams[0].1.take(id.seq)
-            }
+        match self.0.entry(id.origin) {
+            Entry::Occupied(mut streams) => streams.get_mut().take(id.stream, id.seq),
+            Entry::Vacant(place) => place.insert(Streams::new(id.stream, SeenWindow::default())).newest.1.take(id.seq),
         }
     }
 
@@ -73,10 +100,17 @@ impl FromIterator<SeenStream> for SeenStreams {
     /// Takes windows in the order of [`SeenStreams::iter`]; what is beyond the bound of an author is dropped.
     fn from_iter<T: IntoIterator<Item = SeenStream>>(windows: T) -> Self {
         let mut all = Self::default();
-        for seen in windows {
-            let streams = all.0.entry(seen.origin).or_default();
-            if streams.len() < Self::PER_ORIGIN && !streams.iter().any(|(stream, _)| *stream == seen.stream) {
-                streams.push((seen.stream, seen.window));
+        for SeenStream { origin, stream, window } in windows {
+            match all.0.entry(origin) {
+                Entry::Vacant(place) => {
+                    place.insert(Streams::new(stream, window));
+                }
+                Entry::Occupied(mut streams) => {
+                    let streams = streams.get_mut();
+                    if streams.older.len() < Self::PER_ORIGIN - 1 && streams.window(stream).is_none() {
+                        streams.older.push((stream, window));
+                    }
+                }
             }
         }
         all
