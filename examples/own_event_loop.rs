@@ -21,8 +21,8 @@ struct Wire {
     /// What the node sent and the socket has not taken.
     pending: Vec<u8>,
     paused: bool,
-    /// To be closed once all is written.
-    closing: bool,
+    /// To be closed once all is written, or at this time: a peer that does not read is not waited for.
+    closing: Option<Instant>,
 }
 
 impl Wire {
@@ -30,7 +30,7 @@ impl Wire {
     fn step(&mut self, now: Instant, link: LinkId, node: &mut Node) -> bool {
         let waits = |error: std::io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted);
         let mut buffer = [0; BYTES_PER_TICK];
-        let may_read = !self.paused && !self.closing;
+        let may_read = !self.paused && self.closing.is_none();
         let reads = match may_read.then(|| self.stream.read(&mut buffer)) {
             None => true,
             Some(Ok(0)) => false,
@@ -46,7 +46,7 @@ impl Wire {
             }
             Err(error) => waits(error),
         };
-        reads && writes && !(self.closing && self.pending.is_empty())
+        reads && writes && !self.closing.is_some_and(|until| self.pending.is_empty() || now >= until)
     }
 }
 
@@ -76,7 +76,7 @@ impl Player {
         while let Output::Do(action) = self.node.poll() {
             match action {
                 Action::Send { link, bytes } => self.with(link, |wire| wire.pending.extend_from_slice(&bytes)),
-                Action::CloseLink { link } => self.with(link, |wire| wire.closing = true),
+                Action::CloseLink { link } => self.with(link, |wire| wire.closing = Some(now + 180 * TICK)),
                 // std can only wait for a connection, on loopback not for long; elsewhere use a thread, or `socket2`.
                 Action::Dial { link, address, .. } => match TcpStream::connect(address) {
                     Ok(stream) => {
@@ -104,7 +104,7 @@ impl Player {
 
     fn add_wire(&mut self, link: LinkId, stream: TcpStream) {
         stream.set_nonblocking(true).expect("sockets can be non-blocking");
-        self.wires.insert(link, Wire { stream, pending: Vec::new(), paused: false, closing: false });
+        self.wires.insert(link, Wire { stream, pending: Vec::new(), paused: false, closing: None });
     }
 }
 

@@ -1,5 +1,4 @@
 //! The smallest host: two bots in two threads, blocking std sockets, no async. `cargo run --example two_bots_std`
-//!
 //! `Bot` is yours to copy: one loop owns the node, and a thread for each stream reads into the loop's channel.
 
 use std::collections::HashMap;
@@ -7,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ struct Bot {
     start: std::time::Instant,
     /// Each link's stream, whether its reader is to wait, and that reader.
     wires: HashMap<LinkId, (Arc<(TcpStream, AtomicBool)>, Thread)>,
-    inputs: Sender<Input>,
+    inputs: SyncSender<Input>,
     heard: Sender<()>,
 }
 
@@ -50,6 +49,7 @@ impl Bot {
                         self.start_reading(link, stream);
                     }
                 }
+                Ok(Input::Dialled(link, _)) if !self.node.links().any(|info| info.link == link) => {} // given up meanwhile
                 Ok(Input::Dialled(link, stream)) => {
                     self.start_reading(link, stream);
                     self.node.handle_dialled(now, link, Binding::None);
@@ -96,7 +96,7 @@ impl Bot {
         let (wire, inputs) = (Arc::new((stream, AtomicBool::new(false))), self.inputs.clone());
         let shared = wire.clone();
         let reader = thread::spawn(move || {
-            let mut buffer = [0; 16 * 1024];
+            let mut buffer = [0; 8 * 1024];
             while let Ok(len @ 1..) = (&shared.0).read(&mut buffer) {
                 let _ = inputs.send(Input::Bytes(link, buffer[..len].to_vec()));
                 while shared.1.load(Ordering::Acquire) {
@@ -135,7 +135,7 @@ fn main() {
     let address = listener.local_addr().expect("it is bound").to_string();
     let (heard, posts) = channel();
     let [to_ann, _] = [("ann", 0), ("bob", 1)].map(|(name, at)| {
-        let (inputs, queue) = channel();
+        let (inputs, queue) = sync_channel(16);
         let mut node = Node::new(config.clone(), &identities[at], secrets[2 + at], Instant::ZERO);
         let _ann_is_refused = node.dial(Instant::ZERO, identities[0].id(), &address);
         let (start, wires) = (std::time::Instant::now(), HashMap::new());

@@ -62,7 +62,7 @@ impl Place {
     /// Makes keys, and a list of all of them.
     fn members<const N: usize>(&self, names: [&str; N]) -> [String; N] {
         let ids = names.map(|name| self.keygen(name));
-        self.write("members.txt", &format!("# everybody\n\n{}  # and their names\n", ids.join("\n")));
+        self.write("members.txt", &format!("\u{feff}# everybody\n\n{}  # and their names\n", ids.join("\n")));
         ids
     }
 
@@ -267,6 +267,20 @@ fn three_bots_over_tls_get_every_post_once_also_across_a_kill() {
 #[test]
 fn three_bots_over_bare_tcp_get_every_post_once_also_across_a_kill() {
     three_bots("plain", false);
+}
+
+#[test]
+fn idle_connections_keep_no_member_out() {
+    let place = Place::new("idle");
+    let [hub_id, ann_id] = place.members(["hub", "ann"]);
+    let mut hub = place.start("hub", &["--listen", "127.0.0.1:0"]);
+    let address = hub.address();
+    // More than the host lets wait for TLS; each stays open to the end.
+    let idle: Vec<_> = (0..300).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
+    let mut ann = place.start("ann", &["--no-listen", "--dial", &format!("{hub_id}@{address}")]);
+    ann.link_up(&hub_id);
+    hub.link_up(&ann_id);
+    drop(idle);
 }
 
 #[test]

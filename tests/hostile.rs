@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use interbot::budget::Rate;
 use interbot::crypto::Pure;
-use interbot::link::{Binding, CloseReason, Code, Expect, Facts, Fault, Kind, Link, Setup, Step, Strings, Times};
+use interbot::link::{
+    Binding, Capabilities, CloseReason, Code, Expect, Facts, Fault, Kind, Link, Setup, Step, Strings, Times,
+};
 use interbot::node::{
     AcceptError, Action, Config, DialError, Event, LinkId, Node, Output, PublishError, Record, RestoreError, Undrained,
 };
@@ -170,16 +172,132 @@ fn ten_thousand_half_open_links_take_256_slots_and_no_open_link_notices() {
 }
 
 #[test]
-fn handshakes_under_way_are_not_pushed_out_and_a_newcomer_is_refused() {
-    let mut node = node_with(|config| config.limits.half_open = 2);
-    for link_seed in 0..2 {
-        let link = node.handle_accepted(T0, Binding::None).expect("a slot");
+fn silent_streams_make_room_before_handshakes_under_way_and_the_oldest_first() {
+    let mut node = node_with(|config| config.limits.half_open = 3);
+    let under_way = |node: &mut Node, link_seed| {
+        let link = node.handle_accepted(T0, Binding::None).expect("the oldest makes room");
         let hello = dial_as(2, Kind::Member, link_seed).take_output();
         node.handle_bytes(T0, link, &hello).expect("drained");
-        assert!(drain(&mut node, T0).sent.contains_key(&link));
+        (link, drain(node, T0).closed)
+    };
+    let (first, _) = under_way(&mut node, 0);
+    let silent = node.handle_accepted(T0, Binding::None).expect("a slot");
+    let (second, _) = under_way(&mut node, 1);
+    let (third, closed) = under_way(&mut node, 2);
+    assert_eq!(closed, [silent]);
+    assert_eq!(under_way(&mut node, 3).1, [first]);
+    assert_eq!(under_way(&mut node, 4).1, [second]);
+    assert!(node.links().any(|info| info.link == third));
+}
+
+#[test]
+fn one_recorded_connect_again_and_again_keeps_no_member_out() {
+    let mut node = node();
+    let recorded = dial_as(2, Kind::Member, 1).take_output();
+    for ms in 0..60_000u64 {
+        let now = at(ms);
+        if ms % 6 == 0 {
+            let link = node.handle_accepted(now, Binding::None).expect("the oldest makes room");
+            node.handle_bytes(now, link, &recorded).expect("drained");
+        }
+        if ms % 10_000 == 5_000 {
+            let seed = u8::try_from(ms / 10_000).expect("few");
+            let (friend, _, steps) = linked_at(&mut node, 3, 100 + seed, now);
+            assert_eq!(steps, [Step::Open], "at {ms} ms");
+            node.close(now, friend.at, Code::GoingAway);
+        }
+        node.handle_timeout(now);
+        drain(&mut node, now);
     }
+}
+
+#[test]
+fn without_slots_for_handshakes_nobody_is_taken() {
+    let mut node = node_with(|config| config.limits.half_open = 0);
     assert_eq!(node.handle_accepted(T0, Binding::None), Err(AcceptError::Full));
-    assert_eq!(node.links().count(), 2);
+}
+
+#[test]
+fn a_stalled_reader_is_cut_off_by_a_host_that_ticks_slowly_too() {
+    for seed in 0..20 {
+        let mut node = Node::new(config(&[1, 2, 3, 4]), &identity(1), [seed; 32], T0);
+        let deaf = linked(&mut node, 2);
+        while node.publish(T0, &[7; 10_000]).is_ok() {
+            while let Output::Do(action) = node.poll() {
+                if let Action::Persist { id, .. } = action {
+                    node.persisted(T0, id);
+                }
+            }
+        }
+        let closed = (1..30).find_map(|tick| {
+            node.handle_timeout(at(tick * 4_000));
+            drain(&mut node, at(tick * 4_000)).closed.contains(&deaf.at).then_some(tick * 4_000)
+        });
+        // A span, forgiven once because its timer came late, and another.
+        assert!(closed.is_some_and(|ms| ms <= 40_000), "seed {seed}: {closed:?}");
+    }
+}
+
+#[test]
+fn to_forget_a_peer_closes_its_link_whoever_dialled() {
+    let mut node = node();
+    let friend = linked(&mut node, 2);
+    node.forget(T0, id(2));
+    assert_eq!(drain(&mut node, T0).closed, [friend.at]);
+}
+
+#[test]
+fn a_host_that_never_polls_is_refused_wishes_too() {
+    let mut node = node_with(|config| config.limits.outbox = 10);
+    let refused = (0..100).find_map(|_| {
+        let refused = node.dial(T0, id(2), "here").err();
+        node.forget(T0, id(2));
+        refused
+    });
+    assert_eq!(refused, Some(DialError::Undrained(Undrained)));
+    drain(&mut node, T0);
+    assert_eq!(node.dial(T0, id(2), "here"), Ok(()));
+}
+
+#[test]
+fn a_counter_that_no_bot_can_have_reached_is_refused() {
+    let mut record = node().snapshot().swap_remove(0);
+    for (next, is_taken) in [(0, false), (1, true), ((1 << 63) - 1, true), (1 << 63, false), (u64::MAX - 1, false)] {
+        let mut value = record.value.to_vec();
+        let at = value.len() - 8;
+        value[at..].copy_from_slice(&u64::to_be_bytes(next));
+        record.value = value.into();
+        let restored = Node::restore(config(&[1, 2]), &identity(1), [1; 32], T0, [record.clone()]);
+        assert_eq!(restored.is_ok(), is_taken, "{next}");
+    }
+}
+
+#[test]
+fn capabilities_without_a_name_are_sent_as_zero() {
+    let mut node = node_with(|config| config.capabilities = Capabilities::from_bits(u32::MAX));
+    node.dial(T0, id(2), "here").expect("a member");
+    let Output::Do(Action::Dial { link, .. }) = node.poll() else { panic!("a dial") };
+    node.handle_dialled(T0, link, Binding::None);
+    let mut server = Link::accept(setup(2), T0, [1; 32], Binding::None, Times::default());
+    let mut steps = Vec::new();
+    for _ in 0..2 {
+        let bytes = drain(&mut node, T0).sent.remove(&link).expect("the client speaks");
+        let mut input = &bytes[..];
+        loop {
+            match server.step(T0, &mut input) {
+                Step::NeedMore => break,
+                Step::Hello => server.answer().expect("a good key"),
+                step => {
+                    steps.push(step);
+                    break;
+                }
+            }
+        }
+        node.handle_bytes(T0, link, &server.take_output()).expect("drained");
+    }
+    assert_eq!(steps, [Step::Proved]);
+    let facts = server.peer().expect("proved").facts();
+    assert_eq!(facts.capabilities.bits(), 7);
 }
 
 #[test]

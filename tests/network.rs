@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use interbot::Instant;
-use interbot::lab::{BotRef, Network};
+use interbot::lab::{BotRef, Line, Network};
 use interbot::link::{CloseReason, Code, Fault, Side};
 use interbot::node::{Config, Event, PublishError};
 use interbot::{BotId, CommunityId};
@@ -320,6 +320,28 @@ fn a_slow_link_that_moves_is_not_taken_for_silence() {
     let all: Vec<u64> = (1..=published).collect();
     assert!(published > 1000, "{published}");
     assert_eq!((seqs(&net, bots[1], net.id(bots[0])), seqs(&net, bots[2], net.id(bots[0]))), (all.clone(), all));
+}
+
+#[test]
+fn a_line_of_8_kb_a_second_with_full_buffers_is_not_taken_for_silence() {
+    for capacity_bytes in [16 * 1024, 128 * 1024] {
+        let mut net = Network::new(5);
+        let bots = net.add_members("slow line", 2);
+        let slow = Line { bytes_per_second: Some(8_000), capacity_bytes, ..Line::default() };
+        net.set_line_between(bots[0], bots[1], slow);
+        net.dial(bots[1], bots[0]);
+        net.run_for(5 * SECOND);
+        let mut published = 0;
+        for _ in 0..100 {
+            while net.publish(bots[0], &[7; 2000]).is_ok() {
+                published += 1;
+            }
+            net.run_for(Duration::from_millis(100));
+        }
+        net.run_for(600 * SECOND);
+        assert_eq!(closings(&net, bots[0]), [], "{capacity_bytes} bytes");
+        assert_eq!(net.posts(bots[1]).len(), published);
+    }
 }
 
 #[test]

@@ -73,9 +73,12 @@ fn read(file: &Path, advice: &str) -> Result<String, Refusal> {
     std::fs::read_to_string(file).map_err(cannot)
 }
 
-/// What is left of each line without comments and blanks, with the line's number.
+/// What is left of each line without comments and blanks, with the line's number. Some editors put a byte order mark first.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let bare = text.lines().map(|line| line.split_once('#').map_or(line, |(line, _)| line).trim());
+    let bare = text
+        .trim_start_matches('\u{feff}')
+        .lines()
+        .map(|line| line.split_once('#').map_or(line, |(line, _)| line).trim());
     bare.enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| !line.is_empty())
 }
 

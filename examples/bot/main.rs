@@ -53,7 +53,7 @@ struct RunArgs {
     #[arg(long, value_name = "FILE")]
     members: PathBuf,
     /// The community's name, the same for all its bots; who guesses it can recognise them.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     community: String,
     /// Where to take links, such as `0.0.0.0:7000`; port 0 is any that is free.
     #[arg(long, value_name = "ADDR", required_unless_present = "no_listen")]

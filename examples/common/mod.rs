@@ -1,6 +1,6 @@
 //! A host on tokio: sockets, TLS, clock and disk around one [`Node`]. `community` and `bot` share it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use interbot::link::Binding;
 use interbot::node::{Action, Event, LinkId, Node, Output, PersistId, Record};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio_rustls::rustls;
 
 /// The kernel's buffer for what is sent: small, so that backpressure is felt soon. What is received keeps the system's own
 /// sizes: a small buffer there is filled by the overhead of many short segments, and the kernel then throws some away.
 const SEND_BUFFER: u32 = 64 * 1024;
 /// How long a TCP connection with its TLS handshake may take.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a closed link may take to write its last bytes.
 const LINGER: Duration = Duration::from_secs(2);
-/// TLS handshakes under way as server.
+/// TLS handshakes under way as server; the oldest makes room for another.
 const MAX_OPENING: usize = 256;
 
 /// Any stream that a link runs over.
@@ -174,7 +174,8 @@ pub(crate) struct Host {
     queue: mpsc::Receiver<Input>,
     /// Nothing for a bot that lives only as long as its process.
     to_disk: Option<std::sync::mpsc::Sender<(PersistId, Record)>>,
-    opening: Arc<Semaphore>,
+    /// Accepted streams on which TLS is not done yet, the oldest first.
+    opening: VecDeque<AbortHandle>,
     /// Why a dial failed, from its end to the event that tells it.
     cause: Option<(LinkId, std::io::Error)>,
     /// Closed links that still write their last bytes.
@@ -195,7 +196,6 @@ impl Host {
     /// A host that keeps nothing, for bots that live only as long as their process.
     pub(crate) fn forgetful(node: Node, clock: Clock, tls: Option<Tls>) -> Self {
         let (inputs, queue) = mpsc::channel(64);
-        let opening = Arc::new(Semaphore::new(MAX_OPENING));
         Self {
             node,
             clock,
@@ -204,7 +204,7 @@ impl Host {
             inputs,
             queue,
             to_disk: None,
-            opening,
+            opening: VecDeque::new(),
             cause: None,
             closing: JoinSet::new(),
         }
@@ -219,6 +219,7 @@ impl Host {
         mut on_event: impl FnMut(&mut Node, Instant, Event, Option<std::io::Error>) -> Then,
         mut on_command: impl FnMut(&mut Node, Instant, C) -> Then,
     ) {
+        let mut accept_from = tokio::time::Instant::now();
         loop {
             let wake_at = loop {
                 match self.node.poll() {
@@ -240,7 +241,10 @@ impl Host {
             };
             let accept = async {
                 match &listener {
-                    Some(listener) => listener.accept().await,
+                    Some(listener) => {
+                        tokio::time::sleep_until(accept_from).await;
+                        listener.accept().await
+                    }
                     None => std::future::pending().await,
                 }
             };
@@ -266,7 +270,7 @@ impl Host {
                 accepted = accept => match accepted {
                     Ok((stream, _)) => self.accept(stream),
                     // Out of descriptors, most likely: let some close first.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    Err(_) => accept_from = tokio::time::Instant::now() + Duration::from_millis(50),
                 },
                 () = sleep => self.node.handle_timeout(self.clock.now()),
             }
@@ -299,7 +303,7 @@ impl Host {
             }
             Input::Written(link, bytes) => self.node.handle_written(now, link, bytes),
             Input::Ended(link) => {
-                self.wires.remove(&link);
+                self.let_go(link);
                 self.node.handle_ended(now, link);
             }
             Input::Unreachable(link, cause) => {
@@ -330,18 +334,7 @@ impl Host {
                     let _ = wire.writer.send(bytes);
                 }
             }
-            Action::CloseLink { link } => {
-                if let Some(Wire { writer, written, read, .. }) = self.wires.remove(&link) {
-                    read.abort();
-                    drop(writer);
-                    let abort = written.abort_handle();
-                    self.closing.spawn(async move {
-                        if tokio::time::timeout(LINGER, written).await.is_err() {
-                            abort.abort();
-                        }
-                    });
-                }
-            }
+            Action::CloseLink { link } => self.let_go(link),
             Action::Dial { link, address, .. } => {
                 let (inputs, tls) = (self.inputs.clone(), self.tls.clone());
                 tokio::spawn(async move {
@@ -364,22 +357,42 @@ impl Host {
         }
     }
 
+    /// Ends a stream: what was handed to its writer may still leave, for a few seconds and no longer.
+    fn let_go(&mut self, link: LinkId) {
+        let Some(Wire { writer, written, read, .. }) = self.wires.remove(&link) else { return };
+        read.abort();
+        drop(writer);
+        let abort = written.abort_handle();
+        self.closing.spawn(async move {
+            if tokio::time::timeout(LINGER, written).await.is_err() {
+                abort.abort();
+            }
+        });
+    }
+
     fn set_paused(&self, link: LinkId, paused: bool) {
         if let Some(wire) = self.wires.get(&link) {
             wire.paused.send_replace(paused);
         }
     }
 
-    fn accept(&self, stream: TcpStream) {
-        let Ok(permit) = self.opening.clone().try_acquire_owned() else { return };
+    /// Starts TLS with whoever knocks. When too many do, the oldest that is not done makes room, as in the node: idle
+    /// connections keep nobody out.
+    fn accept(&mut self, stream: TcpStream) {
+        self.opening.retain(|task| !task.is_finished());
+        if self.opening.len() >= MAX_OPENING
+            && let Some(oldest) = self.opening.pop_front()
+        {
+            oldest.abort();
+        }
         let (inputs, tls) = (self.inputs.clone(), self.tls.clone());
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let opened = tokio::time::timeout(OPEN_TIMEOUT, accept(stream, tls)).await;
             if let Ok(Ok((stream, binding))) = opened {
                 let _ = inputs.send(Input::Accepted(stream, binding)).await;
             }
-            drop(permit);
         });
+        self.opening.push_back(task.abort_handle());
     }
 
     fn start_wire(&mut self, link: LinkId, stream: Box<dyn Stream>) {

@@ -39,7 +39,7 @@ struct Options {
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(2..))]
     bots: u16,
     /// Posts to publish: the feed's lines over and over; without it each line once.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     posts: Option<u32>,
     /// Text to publish, line by line; `-` reads standard input, without it a text that ships with the example.
     #[arg(long)]

@@ -45,6 +45,14 @@ impl Capabilities {
     /// Runs where waking up is dear: keepalive times are three times as long on its links.
     pub const MOBILE: Self = Self(4);
 
+    /// Bits that have a name.
+    const NAMED: Self = Self::CLIENT_ONLY.with(Self::HUB).with(Self::MOBILE);
+
+    /// Those that have a name: others are sent as 0.
+    pub(super) const fn named(self) -> Self {
+        Self(self.0 & Self::NAMED.0)
+    }
+
     /// Keeps all bits.
     #[must_use]
     pub const fn from_bits(bits: u32) -> Self {

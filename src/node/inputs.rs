@@ -19,7 +19,7 @@ impl Node {
             return Err(AcceptError::ClientOnly);
         }
         if self.links.half_open() >= self.limits.half_open {
-            let oldest = self.links.oldest_waiting().ok_or(AcceptError::Full)?;
+            let oldest = self.links.oldest_half_open().ok_or(AcceptError::Full)?;
             self.close_entry(now, oldest, CloseReason::Here(Code::Full), true);
         }
         let seed = *self.random.secret();
@@ -74,6 +74,7 @@ impl Node {
             wish.address = address;
             return Ok(());
         }
+        self.check_drained()?;
         if self.links.wishes.len() >= self.limits.dials {
             return Err(DialError::TooMany(self.limits.dials));
         }

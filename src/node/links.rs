@@ -67,6 +67,8 @@ pub(super) struct Entry {
     counts_congested: bool,
     /// Since when anything is queued, or since the queue last showed that it moves.
     queued_since: Option<Instant>,
+    /// Whether a late timer was forgiven since the queue last moved: once is an accident, always is a host that ticks slowly.
+    forgiven: bool,
     /// Bytes written since then.
     written: usize,
     /// How often the queue must show that it moves.
@@ -99,6 +101,7 @@ impl Entry {
             congested: false,
             counts_congested: false,
             queued_since: None,
+            forgiven: false,
             written: 0,
             stall: limits.stall.saturating_add(Duration::from_nanos(random.below(more.max(1)))),
             posts: Budget::new(limits.posts, now),
@@ -173,7 +176,8 @@ impl Entry {
         let late =
             self.queued_since.is_some_and(|since| now.since(since) > self.stall.saturating_add(Duration::from_secs(1)));
         self.queued_since = Some(now);
-        !moved && !late
+        let forgiven = core::mem::replace(&mut self.forgiven, !moved && late);
+        !moved && (!late || forgiven)
     }
 
     /// While messages are queued, the stall rule judges the peer, and its silence proves nothing: an answer to a question
@@ -195,14 +199,14 @@ impl Entry {
         if self.queue.is_empty() {
             self.congested = false;
             self.queued_since = None;
+            self.forgiven = false;
         }
     }
 
-    /// Whether more waits than a link may hold: messages, or answers to keepalives that the peer does not read.
+    /// Whether more waits than a link may hold: messages, and answers to keepalives that the peer does not read.
     pub(super) fn is_overfull(&self, limits: &Limits) -> bool {
         let sealed = self.in_flight + self.link().map_or(0, Link::output_len);
-        self.queued_bytes > limits.queue_max_bytes
-            || sealed > limits.window_bytes.saturating_add(limits.queue_max_bytes)
+        self.queued_bytes + sealed > limits.window_bytes.saturating_add(limits.queue_max_bytes)
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
@@ -374,10 +378,12 @@ impl Links {
         self.entries.values().filter(|entry| entry.dialled.is_none() && entry.is_open()).count()
     }
 
-    /// The oldest accepted stream that has not sent its CONNECT.
-    pub(super) fn oldest_waiting(&self) -> Option<LinkId> {
+    /// The accepted stream that makes room for another: the oldest that has not sent its CONNECT, else the oldest that is no
+    /// open link yet.
+    pub(super) fn oldest_half_open(&self) -> Option<LinkId> {
         let waits = |entry: &Entry| entry.link().is_some_and(Link::waits_for_connect);
-        self.entries.iter().find(|(_, entry)| waits(entry)).map(|(id, _)| *id)
+        let first = |is: &dyn Fn(&Entry) -> bool| self.entries.iter().find(|(_, entry)| is(entry)).map(|(id, _)| *id);
+        first(&waits).or_else(|| first(&Entry::is_half_open))
     }
 
     /// Another link with this peer whose stream is up: an accepted one that is open before one that this bot dialled.

@@ -60,7 +60,7 @@ use zeroize::Zeroizing;
 
 pub use config::{Config, Limits};
 pub use links::LinkId;
-use links::{Entry, Links, Stage, Wish, WishState};
+use links::{Entry, Links, Stage};
 pub use outbox::{Action, Event, Output};
 use outbox::{Item, Outbox};
 use restore::Restored;
@@ -88,8 +88,8 @@ pub enum AcceptError {
     /// This bot declared itself client-only (I-2): do not listen.
     #[error("this bot is client-only: do not listen")]
     ClientOnly,
-    /// All slots for streams that are no links yet are taken by handshakes under way.
-    #[error("too many handshakes are under way: close the stream")]
+    /// There are no slots for streams that are no links yet ([`Limits::half_open`]).
+    #[error("there is no slot for a handshake: close the stream")]
     Full,
 }
 
@@ -103,6 +103,9 @@ pub enum DialError {
     /// It is not among the members.
     #[error("{0} is not among the members: add it to the list of members first")]
     NotAMember(BotId),
+    /// The outbox is full: poll until idle.
+    #[error(transparent)]
+    Undrained(#[from] Undrained),
     /// Too many peers are dialled already.
     #[error("at most {0} bots are dialled: forget one first")]
     TooMany(usize),
@@ -377,7 +380,10 @@ impl Node {
     pub fn forget(&mut self, now: Instant, peer: BotId) {
         record!(self, Forget { now: now.as_nanos(), peer: crate::tape::Id(peer) });
         let now = self.clock(now);
-        if let Some(Wish { state: WishState::Linked(id), .. }) = self.links.wishes.remove(&peer) {
+        self.links.wishes.remove(&peer);
+        let with_peer: Vec<LinkId> =
+            self.links.iter().filter(|(_, entry)| entry.peer() == Some(peer)).map(|(id, _)| id).collect();
+        for id in with_peer {
             self.close_link(now, id, Code::GoingAway);
         }
         self.settle(now);

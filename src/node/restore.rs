@@ -122,8 +122,8 @@ impl Restored {
 fn read_counter(mut r: FixedReader<'_>) -> Result<Counter, LayoutError> {
     let (stream, next) = (StreamId::from_u64(r.u64()?), r.u64()?);
     r.end()?;
-    // Neither can have been written: numbers start at 1, and no bot writes 2^64 posts.
-    if next == 0 || next == u64::MAX { Err(LayoutError) } else { Ok(Counter { stream, next }) }
+    // Neither can have been written: numbers start at 1, and no bot writes 2^63 posts.
+    if (1..1 << 63).contains(&next) { Ok(Counter { stream, next }) } else { Err(LayoutError) }
 }
 
 fn read_seen(mut r: FixedReader<'_>) -> Result<SeenStreams, LayoutError> {
