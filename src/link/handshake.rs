@@ -67,7 +67,6 @@ impl Setup {
         if facts.credentials.len() > MAX_CREDENTIALS {
             return Err(CredentialsTooLong(facts.credentials.len()));
         }
-        let facts = Facts { capabilities: facts.capabilities.named(), ..facts };
         let mut suites = [Suite::Aes256Gcm, Suite::ChaCha20Poly1305].to_vec();
         if !aes {
             suites.reverse();

@@ -48,8 +48,8 @@ impl Capabilities {
     /// Bits that have a name.
     const NAMED: Self = Self::CLIENT_ONLY.with(Self::HUB).with(Self::MOBILE);
 
-    /// Those that have a name: others are sent as 0.
-    pub(super) const fn named(self) -> Self {
+    /// Those that have a name: a node sends others as 0, and a test may send them all the same.
+    pub(crate) const fn named(self) -> Self {
         Self(self.0 & Self::NAMED.0)
     }
 

@@ -217,7 +217,7 @@ impl Node {
             #[cfg(feature = "trace")]
                 recorder: _,
         } = config;
-        let facts = Facts { capabilities, ..Facts::default() };
+        let facts = Facts { capabilities: capabilities.named(), ..Facts::default() };
         let setup = Setup::new(crypto.clone(), identity, community, aes, facts).expect("there are no credentials yet");
         let random = |purpose| Random::child(&seed, purpose);
         #[cfg(feature = "trace")]
