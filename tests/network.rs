@@ -260,7 +260,7 @@ fn a_second_link_in_one_direction_is_refused_and_a_dead_first_one_gives_way() {
     net.restart(bots[1]);
     net.set_line_between(bots[1], bots[0], Line::default());
     net.dial(bots[1], bots[0]);
-    // Asked as often as silence is, the first would stay for 25 s; a probe takes 10.
+    // A probe takes 10 s; without it the first one would stay until 25 s of silence have passed.
     net.run_for(11 * SECOND);
     let refused = CloseReason::Here(Code::AlreadyConnected);
     let (refusals, others): (Vec<_>, Vec<_>) = closings(&net, bots[0]).into_iter().partition(|why| *why == refused);
