@@ -110,6 +110,9 @@ fn talk(node: &mut Node, puppet: &mut Puppet, now: Instant) -> (Done, Vec<Step>)
         all.events.append(&mut done.events);
         all.closed.append(&mut done.closed);
         all.paused.append(&mut done.paused);
+        for (link, bytes) in done.sent {
+            all.sent.entry(link).or_default().extend(bytes);
+        }
         let mut input = &back[..];
         loop {
             match puppet.link.step(now, &mut input) {
@@ -301,6 +304,19 @@ fn capabilities_without_a_name_are_sent_as_zero() {
 }
 
 #[test]
+fn the_stream_that_has_waited_longest_without_a_word_makes_room() {
+    let mut node = node_with(|config| config.limits.half_open = 3);
+    let mut slots = [0, 1, 2].map(|_| node.handle_accepted(T0, Binding::None).expect("a slot")).to_vec();
+    let hello = dial_as(2, Kind::Member, 1).take_output();
+    node.handle_bytes(T0, slots[0], &hello).expect("drained");
+    drain(&mut node, T0);
+    for oldest in 1..=3 {
+        slots.push(node.handle_accepted(T0, Binding::None).expect("the oldest makes room"));
+        assert_eq!(drain(&mut node, T0).closed, [slots[oldest]]);
+    }
+}
+
+#[test]
 fn a_flood_of_handshakes_is_told_full_in_clear_and_costs_no_signature() {
     let mut node = node_with(|config| config.limits.handshakes = Rate { per_second: 1, burst: 3 });
     let mut refused = 0;
@@ -377,6 +393,28 @@ fn a_second_link_with_one_key_is_told_already_connected_and_the_first_is_probed(
 }
 
 #[test]
+fn l23_a_second_link_with_one_key_is_told_so_even_when_no_slot_is_free() {
+    let mut node = node_with(|config| config.limits.children = 1);
+    linked(&mut node, 2);
+    let (_, done, _) = linked_at(&mut node, 2, 99, T0);
+    assert_eq!(done.reasons(), [CloseReason::Here(Code::AlreadyConnected)]);
+}
+
+#[test]
+fn l54_a_link_that_gives_way_to_the_one_that_the_lower_id_dialled_is_told_replaced() {
+    assert!(id(2) < id(1), "the peer's dial stays");
+    let mut node = node();
+    node.dial(T0, id(2), "somewhere").expect("a member");
+    let mut ours = dialled(&mut node, T0, 5);
+    ours.link.admit(T0);
+    talk(&mut node, &mut ours, T0);
+    let (_, done, steps) = linked_at(&mut node, 2, 6, T0);
+    assert_eq!((steps, done.reasons()), (vec![Step::Open], vec![CloseReason::Here(Code::Replaced)]));
+    let told = CloseReason::Peer { code: Code::Replaced, retry_after: Duration::ZERO };
+    assert_eq!(ours.link.step(T0, &mut &done.sent[&ours.at][..]), Step::Closed(told));
+}
+
+#[test]
 fn more_children_than_allowed_are_told_full() {
     let mut node = node_with(|config| config.limits.children = 1);
     linked(&mut node, 2);
@@ -440,6 +478,33 @@ fn a_flood_of_posts_pauses_its_link_and_a_host_that_goes_on_reading_loses_it() {
     let done = flood(&mut node, &mut puppet, at(200), 60);
     assert_eq!(done.reasons(), [Fault::OverBudget.into()]);
     assert!(node.links().any(|link| link.link == other.at));
+}
+
+#[test]
+fn l49_a_link_that_is_not_read_is_not_judged_by_its_silence() {
+    let mut node = node_with(|config| config.limits.posts = Rate { per_second: 1, burst: 10 });
+    let (mut puppet, mut hub) = (linked(&mut node, 2), author(2, 1));
+    for _ in 0..50 {
+        assert!(puppet.link.send(T0, &wire(0, hub.publish(b"again"))));
+    }
+    assert_eq!(talk(&mut node, &mut puppet, T0).0.paused, [puppet.at]);
+    let mut tick = |second: u64| {
+        node.handle_timeout(at(second * 1000));
+        drain(&mut node, at(second * 1000))
+    };
+    for second in 1..40 {
+        assert_eq!(tick(second).closed, [], "second {second}");
+    }
+    assert_eq!(tick(40).resumed, [puppet.at]);
+    let reasons: Vec<_> = (41..=65).flat_map(|second| tick(second).reasons()).collect();
+    assert_eq!(reasons, [Fault::Silence.into()], "judged again once it is read");
+}
+
+#[test]
+fn i2_a_client_only_bot_refuses_streams() {
+    let mut node = node_with(|config| config.capabilities = Capabilities::CLIENT_ONLY);
+    assert_eq!(node.handle_accepted(T0, Binding::None), Err(AcceptError::ClientOnly));
+    assert_eq!((node.links().count(), node.poll()), (0, Output::Idle { wake_at: None }));
 }
 
 #[test]
@@ -604,14 +669,49 @@ fn a_slow_reader_is_kept_as_long_as_it_moves_and_closed_when_it_stops() {
 }
 
 #[test]
+fn p10_reading_resumes_when_the_queue_is_below_8_kib_and_not_before() {
+    const POSTS: usize = 100;
+    let mut node = node();
+    let (slow, mut loud) = (linked(&mut node, 2), linked(&mut node, 3));
+    let mut hub = author(3, 1);
+    let mut message_len = 0;
+    for _ in 0..POSTS {
+        let message = wire(0, hub.publish(&[7; 1_000]));
+        message_len = message.len();
+        assert!(loud.link.send(T0, &message));
+    }
+    let bytes = loud.link.take_output();
+    node.handle_bytes(T0, loud.at, &bytes).expect("drained");
+    // A record is longer by a header, its inner kind and a tag.
+    let record_len = 5 + 1 + message_len + 16;
+    let (mut paused, mut resumed, mut sealed) = (Vec::new(), Vec::new(), 0);
+    while resumed.is_empty() {
+        while let Output::Do(action) = node.poll() {
+            match action {
+                Action::Send { link, bytes } if link == slow.at => sealed += bytes.len() / record_len,
+                Action::PauseReading { link } => paused.push(link),
+                Action::ResumeReading { link } => resumed.push(link),
+                _ => {}
+            }
+        }
+        node.handle_written(T0, slow.at, record_len);
+    }
+    let queued = (POSTS - sealed) * message_len;
+    assert_eq!((paused, resumed), (vec![loud.at], vec![loud.at]));
+    assert!(queued < 8 * 1024 && queued + message_len >= 8 * 1024, "{queued} bytes wait");
+}
+
+#[test]
 fn a_host_that_was_refused_for_its_full_outbox_is_told_when_to_go_on() {
     let mut node = node_with(|config| config.limits.outbox = 1);
     node.publish(T0, b"one").expect("nothing is busy");
     assert_eq!(node.publish(T0, b"two"), Err(PublishError::Busy));
-    let Output::Do(Action::Persist { id, .. }) = node.poll() else { panic!("a write") };
+    let persist = |output| matches!(output, Output::Do(Action::Persist { .. }));
+    assert!(persist(node.poll()));
     assert_eq!(node.poll(), Output::Do(Action::Notify(Event::Ready)));
-    node.persisted(T0, id);
-    assert!(node.publish(T0, b"two").is_ok() || matches!(node.poll(), Output::Do(_)));
+    assert_eq!(node.publish(T0, b"two").map(|id| id.seq), Ok(2));
+    assert!(persist(node.poll()));
+    assert_eq!(node.poll(), Output::Idle { wake_at: None }, "nobody was refused since");
 }
 
 #[test]
@@ -701,7 +801,7 @@ fn extreme_times_are_no_panic() {
         config.limits.retry_max = Duration::MAX;
         config.limits.queue_low_bytes = 0;
         config.limits.times.keepalive.client_silence = Duration::MAX;
-        config.capabilities = interbot::link::Capabilities::MOBILE;
+        config.capabilities = Capabilities::MOBILE;
     });
     linked(&mut node, 2);
     node.dial(T0, id(3), "nowhere").expect("a member");
@@ -744,6 +844,21 @@ fn a_sealed_retry_after_is_obeyed() {
     let bytes = puppet.link.take_output();
     node.handle_bytes(T0, puppet.at, &bytes).expect("drained");
     assert_eq!(retry_at(&drain(&mut node, T0)), at(120_000));
+}
+
+#[test]
+fn l29_l58_a_clear_retry_after_is_obeyed_up_to_a_minute() {
+    for (seconds, obeyed) in [(45, 45_000), (3_600, 60_000)] {
+        let mut node = node();
+        node.dial(T0, id(2), "somewhere").expect("a member");
+        let Output::Do(Action::Dial { link, .. }) = node.poll() else { panic!("a dial") };
+        node.handle_dialled(T0, link, Binding::None);
+        drain(&mut node, T0);
+        let mut refusal = vec![0, 0, 0, 6, 4, 2];
+        refusal.extend(u32::to_be_bytes(seconds));
+        node.handle_bytes(T0, link, &refusal).expect("drained");
+        assert_eq!(retry_at(&drain(&mut node, T0)), at(obeyed));
+    }
 }
 
 #[test]

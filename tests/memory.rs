@@ -180,6 +180,27 @@ fn ever_new_strings_of_a_member_are_forgotten() {
 }
 
 #[test]
+fn l24_strangers_that_prove_their_keys_leave_nothing_behind() {
+    let bytes = [4..=13, 4..=253].map(|strangers| {
+        held(|node| {
+            for seed in strangers {
+                let at = node.handle_accepted(T0, Binding::None).expect("a slot");
+                let mut link = dial_as(seed, 1);
+                for _ in 0..2 {
+                    let bytes = link.take_output();
+                    node.handle_bytes(T0, at, &bytes).expect("drained");
+                    let back = drain(node, T0, at, true);
+                    let step = link.step(T0, &mut &back[..]);
+                    assert_eq!(matches!(step, Step::Closed(_)), link.is_closed(), "{step:?}");
+                }
+                assert!(link.is_closed(), "told that it is no member");
+            }
+        })
+    });
+    assert_eq!(bytes[0], bytes[1], "250 strangers leave as much as ten");
+}
+
+#[test]
 fn signs_of_life_whose_answers_nobody_reads_end_the_link() {
     let limits = Limits::default();
     let most = i64::try_from(limits.window_bytes + limits.queue_max_bytes).expect("small");

@@ -248,15 +248,24 @@ fn two_bots_that_dial_each_other_keep_the_link_of_the_lower_id() {
 
 #[test]
 fn a_second_link_in_one_direction_is_refused_and_a_dead_first_one_gives_way() {
-    let (mut net, bots) = tree(9, 2);
-    // The child restarts so fast that its parent has not noticed: its old stream is silent, not closed.
-    net.partition(&[&[bots[1]]]);
+    let mut net = Network::new(9);
+    let bots = net.add_members("test", 2);
+    net.set_line_between(bots[1], bots[0], Line { bytes_per_second: Some(1_000), ..Line::default() });
+    net.dial(bots[1], bots[0]);
+    net.run_for(5 * SECOND);
+    // The child restarts so fast that its parent has not noticed: its old stream is stuck behind a long post, not closed.
+    net.publish(bots[1], &[7; 60_000]).expect("nothing is busy");
+    net.run_for(SECOND);
     net.crash(bots[1]);
     net.restart(bots[1]);
+    net.set_line_between(bots[1], bots[0], Line::default());
     net.dial(bots[1], bots[0]);
-    net.heal();
-    net.set_deaf(bots[0], bots[1], false);
-    net.run_for(60 * SECOND);
+    // A probe takes 10 s; without it the first one would stay until 25 s of silence have passed.
+    net.run_for(11 * SECOND);
+    let refused = CloseReason::Here(Code::AlreadyConnected);
+    let (refusals, others): (Vec<_>, Vec<_>) = closings(&net, bots[0]).into_iter().partition(|why| *why == refused);
+    assert_eq!((refusals.is_empty(), others), (false, vec![Fault::Silence.into()]));
+    net.run_for(20 * SECOND);
     assert_eq!(net.peers(bots[0]), [net.id(bots[1])]);
     net.publish(bots[1], b"back").expect("nothing is busy");
     net.run_for(SECOND);
@@ -273,6 +282,7 @@ fn i2_a_client_only_bot_takes_no_links() {
     let client = net.add(config);
     net.dial(server, client);
     net.run_for(2 * SECOND);
+    assert_eq!(net.peers(server), []);
     assert!(closings(&net, server).iter().all(|reason| *reason == CloseReason::Unreachable));
     net.dial(client, server);
     net.run_for(5 * SECOND);

@@ -566,19 +566,29 @@ impl Proved {
 
 /// Draws the client's string: 32 letters and digits, no palindrome (I-25).
 pub(super) fn draw_string(random: &mut Random) -> String {
-    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    no_palindrome(|| letters_and_digits(random))
+}
+
+/// Draws again as long as a string is its own reverse.
+pub(super) fn no_palindrome(mut draw: impl FnMut() -> String) -> String {
     loop {
-        let mut string = String::with_capacity(32);
-        while string.len() < 32 {
-            // The top values are thrown away, so that every character is equally likely.
-            let mut byte = [0];
-            random.fill(&mut byte);
-            if byte[0] < 248 {
-                string.push(char::from(ALPHABET[usize::from(byte[0] % 62)]));
-            }
-        }
+        let string = draw();
         if message::reverse(&string) != string {
             return string;
         }
     }
+}
+
+fn letters_and_digits(random: &mut Random) -> String {
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut string = String::with_capacity(32);
+    while string.len() < 32 {
+        // The top values are thrown away, so that every character is equally likely.
+        let mut byte = [0];
+        random.fill(&mut byte);
+        if byte[0] < 248 {
+            string.push(char::from(ALPHABET[usize::from(byte[0] % 62)]));
+        }
+    }
+    string
 }

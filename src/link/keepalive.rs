@@ -182,3 +182,19 @@ impl Keepalive {
         self.probe_until = self.probe_until.map(|_| now + self.times.probe);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l49_a_probe_whose_timer_fires_late_is_forgiven_once() {
+        let mut keepalive = Keepalive::new(KeepaliveTimes::default(), Side::Server, Instant::ZERO);
+        assert!(keepalive.probe(Instant::ZERO));
+        let late = Instant::from_millis(11_001);
+        assert!(matches!(keepalive.timeout(late), Ok(Due::Nothing)));
+        let again = late + Duration::from_secs(10);
+        assert_eq!(keepalive.wake_at(), Some(again));
+        assert!(matches!(keepalive.timeout(again + Duration::from_secs(2)), Err(Fault::Silence)));
+    }
+}

@@ -44,6 +44,8 @@ mod restore;
 mod route;
 #[cfg(feature = "trace")]
 mod taping;
+#[cfg(all(test, feature = "trace"))]
+mod tests;
 #[cfg(feature = "trace")]
 mod tracer;
 mod upkeep;

@@ -63,6 +63,18 @@ fn a_stranger_is_dropped_and_a_forgery_is_named() {
 }
 
 #[test]
+fn p6_what_fails_a_check_does_not_make_the_genuine_post_seen() {
+    let (mut ann, mut bob) = (hub(1, &[1, 2]), hub(2, &[1, 2]));
+    let genuine = Message::Post { hops: 0, post: ann.publish(b"hello") };
+    let mut forged = wire(&genuine).to_vec();
+    *forged.last_mut().expect("a signature") ^= 1;
+    let forged = Message::decode(&forged.into()).expect("a good layout");
+    assert_eq!(bob.receive(forged), Received::Forged);
+    assert_eq!(bob.seen().iter().count(), 0);
+    assert!(matches!(bob.receive(genuine), Received::New { .. }));
+}
+
+#[test]
 fn a_post_of_another_community_is_a_forgery() {
     let mut ann = hub(1, &[1, 2]);
     ann.community = CommunityId::from_name("elsewhere");
