@@ -148,6 +148,7 @@ mod identity;
 #[cfg(feature = "sim")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sim")))]
 pub mod lab;
+pub mod ledger;
 pub mod link;
 pub mod manual;
 pub mod node;
@@ -164,7 +165,7 @@ pub mod window;
 pub mod wire;
 
 pub use identity::{BotId, CommunityId, IdError, Identity};
-pub use time::Instant;
+pub use time::{Instant, UnixMillis};
 
 // Its examples need the laboratory.
 #[cfg(all(doctest, feature = "sim"))]

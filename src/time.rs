@@ -56,6 +56,10 @@ impl fmt::Debug for Instant {
     }
 }
 
+/// A time of the wall clock: milliseconds since 1970-01-01 00:00 UTC. Only where the protocol carries it, and in traces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixMillis(pub u64);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -67,6 +67,7 @@ use core::fmt::{self, Write};
 use crate::identity::BotId;
 use crate::node::LinkId;
 use crate::time::Instant;
+pub use crate::time::UnixMillis;
 
 /// The schema's version: it grows when a kind, a member or a field changes its meaning or goes away, not when one is added.
 pub const SCHEMA: u32 = 1;
@@ -77,10 +78,6 @@ pub const BUFFERED: usize = 4096;
 
 /// The largest whole number up to which a double keeps every one.
 const MAX_EXACT: u64 = (1 << 53) - 1;
-
-/// Milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnixMillis(pub u64);
 
 macro_rules! kinds {
     ($($name:ident = $text:literal: $doc:literal,)+) => {

@@ -1,0 +1,22 @@
+//! The ledger: a community admits and removes members by vote, and nobody owns it (I-10 … I-19).
+//!
+//! Ballots are a grow-only set. Once a window one certificate, signed by a quorum in two steps, seals what was voted; the
+//! outcome is [`next`], a pure function of the sealed bytes. So every bot comes to the same members, and can prove it.
+
+mod header;
+mod ids;
+mod next;
+mod roster;
+mod rules;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+pub use header::{Changes, Departure, Header, MAX_HEADER, Outcome, Places};
+pub use ids::{ContentsId, HeaderId, Height, Place, StatementId, View};
+pub use next::{Cast, Contents, Items, Next, Sealed, Standpoint, Tally, next};
+pub use roster::{Member, MembershipPath, Roster, RosterRoot, Standing};
+pub use rules::{DecidedBy, EvictCap, Faults, Floor, Numbers, Preset, Rules, RulesError};
+pub use statement::{
+    Answer, Application, Ask, Ballot, Body, MAX_ANSWERS, MAX_STATEMENT, MAX_TEXT, Proposal, Report, SLOTS, Statement,
+};
