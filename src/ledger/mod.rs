@@ -3,6 +3,7 @@
 //! Ballots are a grow-only set. Once a window one certificate, signed by a quorum in two steps, seals what was voted; the
 //! outcome is [`next`], a pure function of the sealed bytes. So every bot comes to the same members, and can prove it.
 
+mod certificate;
 mod header;
 mod ids;
 mod next;
@@ -12,6 +13,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
+pub use certificate::{Certificate, Chain, ChainError, Founding, Genesis, GenesisError, MAX_FOUNDERS};
 pub use header::{Changes, Departure, Header, MAX_HEADER, Outcome, Places};
 pub use ids::{ContentsId, HeaderId, Height, Place, StatementId, View};
 pub use next::{Cast, Contents, Items, Next, Sealed, Standpoint, Tally, next};

@@ -563,12 +563,12 @@ fn read_place(r: &mut FixedReader<'_>) -> Result<Place, LayoutError> {
     Ok(Place { height: Height(r.u64()?), header: HeaderId(*r.array()?) })
 }
 
-fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+pub(super) fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
     out.extend(text);
 }
 
-fn read_text(r: &mut FixedReader<'_>) -> Result<Bytes, LayoutError> {
+pub(super) fn read_text(r: &mut FixedReader<'_>) -> Result<Bytes, LayoutError> {
     let len = usize::from(r.u16()?);
     let text = r.bytes(len)?;
     if len > MAX_TEXT || core::str::from_utf8(text).is_err() {

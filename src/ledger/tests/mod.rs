@@ -1,5 +1,6 @@
 //! A town to vote in, and what its rounds come to.
 
+mod chains;
 mod outcomes;
 
 use alloc::vec::Vec;
