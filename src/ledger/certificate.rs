@@ -10,7 +10,7 @@ use super::header::{Header, Places};
 use super::ids::{ContentsId, HeaderId, Height, Place, View};
 use super::roster::{Member, Roster, Standing};
 use super::rules::{DecidedBy, Rules, RulesError};
-use super::statement::{commit_bytes, put_text, read_key, read_text};
+use super::statement::{Body, put_text, read_key, read_text, statement_bytes};
 use crate::crypto::{Crypto, Signer, sha256};
 use crate::identity::{BotId, CommunityId};
 use crate::time::UnixMillis;
@@ -392,8 +392,9 @@ impl Chain {
         if signed != quorum {
             return Err(ChainError::Quorum { signed, quorum });
         }
+        let body = Body::Commit { view: certificate.view, header: id };
         for (member, signature) in signers.iter().zip(&certificate.signatures) {
-            let bytes = commit_bytes(&self.community, &member.key, &self.place, certificate.view, id);
+            let bytes = statement_bytes(&self.community, &member.key, &self.place, &body);
             if !crypto.verify(member.key.as_bytes(), &bytes, signature) {
                 return Err(ChainError::Signature(member.key));
             }

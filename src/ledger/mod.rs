@@ -9,6 +9,7 @@ mod ids;
 mod next;
 mod roster;
 mod rules;
+mod sealing;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use ids::{ContentsId, HeaderId, Height, Place, StatementId, View};
 pub use next::{Cast, Contents, Items, Next, Sealed, Standpoint, Tally, next};
 pub use roster::{Member, MembershipPath, Roster, RosterRoot, Standing};
 pub use rules::{DecidedBy, EvictCap, Faults, Floor, Numbers, Preset, Rules, RulesError};
+pub use sealing::{AckProof, Open, Voter, sealer, view_time_ms};
 pub use statement::{
     Answer, Application, Ask, Ballot, Body, MAX_ANSWERS, MAX_STATEMENT, MAX_TEXT, Proposal, Report, SLOTS, Statement,
 };

@@ -535,18 +535,11 @@ fn signed(community: &CommunityId, unsigned: &[u8]) -> Vec<u8> {
     [DOMAIN, &community.as_bytes()[..], unsigned].concat()
 }
 
-/// What a member signs when it commits, for a verifier that has only the certificate.
-pub(super) fn commit_bytes(
-    community: &CommunityId,
-    author: &BotId,
-    place: &Place,
-    view: View,
-    header: HeaderId,
-) -> Vec<u8> {
-    let mut out = Vec::with_capacity(16 + 32 + HEAD + 36);
+/// What an author signs, for a verifier that has the signature without the statement.
+pub(super) fn statement_bytes(community: &CommunityId, author: &BotId, place: &Place, body: &Body) -> Vec<u8> {
+    let mut out = Vec::with_capacity(DOMAIN.len() + 32 + HEAD + 64);
     out.extend(DOMAIN);
     out.extend(community.as_bytes());
-    let body = Body::Commit { view, header };
     out.push(body.number());
     out.extend(author.as_bytes());
     put_place(&mut out, place);
