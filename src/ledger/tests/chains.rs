@@ -268,7 +268,8 @@ fn inv36_a_statement_counts_in_its_community_place_and_kind_only() {
             odd[at] ^= 1;
             let genuine = Statement::read(&here, odd.into()).is_ok_and(|odd| odd.is_genuine(&here, &Pure));
             assert!(!genuine, "{body:?}, byte {at}");
-            assert!(Statement::read(&here, bytes.slice(..at)).is_ok_and(|cut| cut.is_genuine(&here, &Pure)) == false);
+            let cut = Statement::read(&here, bytes.slice(..at));
+            assert!(!cut.is_ok_and(|cut| cut.is_genuine(&here, &Pure)), "{body:?}, cut at {at}");
         }
     }
 }
