@@ -4,9 +4,11 @@
 //! outcome is [`next`], a pure function of the sealed bytes. So every bot comes to the same members, and can prove it.
 
 mod certificate;
+mod evidence;
 mod header;
 mod ids;
 mod next;
+mod register;
 mod roster;
 mod rules;
 mod sealing;
@@ -15,9 +17,11 @@ mod statement;
 mod tests;
 
 pub use certificate::{Certificate, Chain, ChainError, Founding, Genesis, GenesisError, MAX_FOUNDERS};
+pub use evidence::{Conflict, Evidence};
 pub use header::{Changes, Departure, Header, MAX_HEADER, Outcome, Places};
 pub use ids::{ContentsId, HeaderId, Height, Place, StatementId, View};
 pub use next::{Cast, Contents, Items, Next, Sealed, Standpoint, Tally, next};
+pub use register::{Put, Register};
 pub use roster::{Member, MembershipPath, Roster, RosterRoot, Standing};
 pub use rules::{DecidedBy, EvictCap, Faults, Floor, Numbers, Preset, Rules, RulesError};
 pub use sealing::{AckProof, Open, Voter, sealer, view_time_ms};

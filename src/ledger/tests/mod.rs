@@ -2,6 +2,7 @@
 
 mod chains;
 mod outcomes;
+mod records;
 
 use alloc::vec::Vec;
 

@@ -1,0 +1,129 @@
+//! Ballots and evidence: what is kept, in whatever order it comes.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::crypto::{Crypto, Pure};
+use crate::identity::CommunityId;
+
+fn community() -> CommunityId {
+    CommunityId::from_name("records")
+}
+
+fn at(height: u64) -> Place {
+    Place { height: Height(height), header: HeaderId([u8::try_from(height).expect("low"); 32]) }
+}
+
+fn say(seed: u8, place: Place, body: Body) -> Statement {
+    Statement::new(&community(), key(seed), place, body, &*Pure.signer(&[seed; 32])).expect("it fits")
+}
+
+fn ballot(seed: u8, number: u64, answer: u8) -> Arc<Statement> {
+    let answers = [(StatementId([answer; 32]), Answer::Yes)].into();
+    Arc::new(say(seed, at(3), Body::Ballot(Ballot { number, answers })))
+}
+
+fn register(ballots: &[Arc<Statement>]) -> Register {
+    let mut register = Register::default();
+    for ballot in ballots {
+        let _ = register.put(ballot.clone());
+    }
+    register
+}
+
+#[test]
+fn a_higher_number_replaces_and_a_second_ballot_of_one_number_is_evidence() {
+    let (first, other, later) = (ballot(1, 5, 1), ballot(1, 5, 2), ballot(1, 6, 3));
+    let mut register = Register::default();
+    assert_eq!(register.put(first.clone()), Put::Newest);
+    assert_eq!(register.put(first.clone()), Put::Known);
+    let Put::Conflict(evidence) = register.put(other.clone()) else { panic!("evidence") };
+    assert_eq!((evidence.author(), evidence.conflict()), (key(1), Conflict::TwoBallots));
+    assert!(evidence.is_genuine(&community(), &Pure));
+    assert_eq!(register.put(later.clone()), Put::Newest);
+    assert_eq!((register.put(other), register.put(first)), (Put::Known, Put::Known));
+    assert_eq!((register.newest(&key(1)), register.number(&key(1))), (Some(&later), Some(6)));
+    assert_eq!(register.put(Arc::new(say(1, at(3), Body::Wake))), Put::NoBallot);
+    register.keep(|author| *author != key(1));
+    assert_eq!(register, Register::default());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn inv18_the_register_is_a_join(picks in prop::collection::vec((1_u8..3, 1_u64..4, 0_u8..4), 0..12), cut in 0_usize..12) {
+        let all: Vec<_> = picks.into_iter().map(|(seed, number, answer)| ballot(seed, number, answer)).collect();
+        let (left, right) = all.split_at(cut.min(all.len()));
+        let (a, b) = (register(left), register(right));
+        let joined = |a: &Register, b: &Register| {
+            let mut joined = a.clone();
+            joined.join(b);
+            joined
+        };
+        prop_assert_eq!(joined(&a, &b), joined(&b, &a), "commutative");
+        prop_assert_eq!(joined(&a, &b), register(&all), "as if all came here");
+        prop_assert_eq!(joined(&a, &a), a.clone(), "idempotent");
+        let c = register(&all[..all.len() / 2]);
+        prop_assert_eq!(joined(&joined(&a, &b), &c), joined(&a, &joined(&b, &c)), "associative");
+        for seed in 1..3 {
+            let of_author = register(&all).iter().filter(|ballot| ballot.author() == key(seed)).count();
+            prop_assert!(of_author <= 2);
+        }
+    }
+}
+
+#[test]
+fn inv33_every_pair_that_cannot_be_honest_convicts_and_no_other_does() {
+    let (a, b) = (HeaderId([1; 32]), HeaderId([2; 32]));
+    let proposal = |slot, subject| {
+        Body::Proposal(Proposal { slot, ask: Ask::Revoke { subject: key(subject) }, text: Bytes::new() })
+    };
+    let (view, later) = (View(1), View(2));
+    let status = |locked| Body::Status { view: later, locked };
+    let application = StatementId([8; 32]);
+    let endorse = |number, on| Body::Endorse { proposal: application, number, on };
+    let convicts = |one: Body, other: Body| {
+        let (one, other) = (say(1, at(3), one), say(1, at(3), other));
+        let found = Evidence::of(&one, &other);
+        assert_eq!(found, Evidence::of(&other, &one), "in either order");
+        found.map(|evidence| {
+            assert!(evidence.is_genuine(&community(), &Pure) && evidence.author() == key(1));
+            evidence.conflict()
+        })
+    };
+    let commit = |view, header| Body::Commit { view, header };
+    for (one, other, conflict) in [
+        (Body::Seal { view, header: a }, Body::Seal { view, header: b }, Some(Conflict::TwoSeals)),
+        (Body::Ack { view, header: a }, Body::Ack { view, header: b }, Some(Conflict::TwoAcks)),
+        (commit(view, a), commit(view, b), Some(Conflict::TwoCommits)),
+        (status(None), commit(view, a), Some(Conflict::DeniedCommit)),
+        (status(Some((View(0), a))), commit(view, a), Some(Conflict::DeniedCommit)),
+        (status(Some((view, b))), commit(view, a), Some(Conflict::DeniedCommit)),
+        (proposal(0, 5), proposal(0, 6), Some(Conflict::TwoProposals)),
+        (endorse(4, true), endorse(4, false), Some(Conflict::TwoEndorsements)),
+        // Honest: other views, other slots, other numbers, a lock that was told, and the same twice.
+        (Body::Seal { view, header: a }, Body::Seal { view: later, header: b }, None),
+        (Body::Ack { view, header: a }, Body::Ack { view: later, header: b }, None),
+        (Body::Ack { view, header: a }, commit(view, b), None),
+        (commit(view, a), commit(later, a), None),
+        (status(Some((view, a))), commit(view, a), None),
+        (status(Some((view, a))), commit(View(0), b), None),
+        (status(None), commit(later, a), None),
+        (proposal(0, 5), proposal(1, 6), None),
+        (endorse(4, true), endorse(5, false), None),
+        (Body::Leave, Body::Wake, None),
+        (commit(view, a), commit(view, a), None),
+    ] {
+        assert_eq!(convicts(one.clone(), other.clone()), conflict, "{one:?} and {other:?}");
+    }
+    // Of two keys, of two places, of another community.
+    let (one, other) = (say(1, at(3), commit(view, a)), say(2, at(3), commit(view, b)));
+    assert_eq!(Evidence::of(&one, &other), None);
+    assert_eq!(Evidence::of(&one, &say(1, at(4), commit(view, b))), None);
+    let pair = Evidence::of(&one, &say(1, at(3), commit(view, b))).expect("two Commits");
+    assert!(!pair.is_genuine(&CommunityId::from_name("elsewhere"), &Pure));
+}
