@@ -5,6 +5,7 @@
 
 mod certificate;
 mod evidence;
+mod guest;
 mod header;
 mod ids;
 mod next;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use certificate::{Certificate, Chain, ChainError, Founding, Genesis, GenesisError, MAX_FOUNDERS};
 pub use evidence::{Conflict, Evidence};
+pub use guest::{Grant, Guests, Support, grant};
 pub use header::{Changes, Departure, Header, MAX_HEADER, Outcome, Places};
 pub use ids::{ContentsId, HeaderId, Height, Place, StatementId, View};
 pub use next::{Cast, Contents, Items, Next, Sealed, Standpoint, Tally, next};

@@ -1,5 +1,6 @@
 //! The ballots of all members: a grow-only register of each author, that ends the same in whatever order they arrive.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -19,7 +20,7 @@ pub enum Put {
     Known,
     /// Its author signed another with this number. The evidence is to be kept before anything else comes in: a ballot with a
     /// higher number hides the pair here.
-    Conflict(Evidence),
+    Conflict(Box<Evidence>),
     /// It is no ballot.
     NoBallot,
 }
@@ -52,7 +53,7 @@ impl Register {
         let evidence = held.ballots.first().and_then(|other| Evidence::of(other, &statement));
         held.ballots.insert(at, statement);
         held.ballots.truncate(2);
-        evidence.map_or(Put::Newest, Put::Conflict)
+        evidence.map_or(Put::Newest, |evidence| Put::Conflict(Box::new(evidence)))
     }
 
     /// The join with another register: commutative, associative, idempotent.

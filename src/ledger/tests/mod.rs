@@ -1,6 +1,7 @@
 //! A town to vote in, and what its rounds come to.
 
 mod chains;
+mod guests;
 mod outcomes;
 mod records;
 
