@@ -164,6 +164,7 @@ fn the_longest_post_fits_a_record() {
 }
 
 /// The messages of `tests/vectors/posts.json`, made from fixed keys.
+#[cfg(feature = "std")]
 fn post_vectors() -> serde_json::Value {
     use serde_json::json;
     let hex = |bytes: &[u8]| bytes.iter().map(|b| alloc::format!("{b:02x}")).collect::<alloc::string::String>();

@@ -4,6 +4,7 @@ mod chains;
 mod guests;
 mod outcomes;
 mod records;
+mod sealing;
 
 use alloc::vec::Vec;
 
