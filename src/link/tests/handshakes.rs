@@ -22,14 +22,16 @@ fn i21_the_four_messages_come_in_their_order_and_both_ends_open() {
     assert_eq!((a.peer(), b.peer()), (setup(2).id(), setup(1).id()));
     assert_eq!((a.side(), b.side()), (Side::Client, Side::Server));
     assert_eq!((a.suite(), a.transcript()), (b.suite(), b.transcript()));
+    assert!(!a.is_bound() && !b.is_bound());
     let mut exported = [[0; 40]; 2];
     assert_eq!(a.export("test", b"context", &mut exported[0]), Ok(()));
     assert_eq!(b.export("test", b"context", &mut exported[1]), Ok(()));
     assert_eq!(exported[0], exported[1]);
     assert_eq!(a.export("", b"", &mut [0; 32]), Err(ExportError::Label));
     assert_eq!(a.export("a\0b", b"", &mut [0; 32]), Err(ExportError::Label));
-    assert_eq!(a.export("test", b"", &mut [0; MAX_EXPORT + 1]), Err(ExportError::TooLong(MAX_EXPORT + 1)));
-    assert_eq!(a.export("test", b"", &mut [0; MAX_EXPORT]), Ok(()));
+    // HKDF gives 255 hashes and no more (RFC 5869, section 2.3).
+    assert_eq!(a.export("test", b"", &mut [0; 8161]), Err(ExportError::TooLong(8161)));
+    assert_eq!(a.export("test", b"", &mut [0; 8160]), Ok(()));
 }
 
 #[test]
@@ -117,8 +119,9 @@ fn one_binding_at_both_ends_opens() {
         Link::dial(setup(1), T0, [3; 32], binding, Kind::Candidate, expect, &mut strings, Times::default());
     let mut server = Link::accept(setup(2), T0, [4; 32], binding, Times::default());
     settle(&mut client, &mut server, T0);
-    let seen = server.peer().expect("open");
-    assert!(seen.is_bound() && seen.kind() == Kind::Candidate);
+    for seen in [client.peer(), server.peer()] {
+        assert!(seen.is_some_and(|peer| peer.is_bound() && peer.kind() == Kind::Candidate), "{seen:?}");
+    }
 }
 
 #[test]
@@ -165,6 +168,52 @@ fn i25_a_drawn_palindrome_is_drawn_again() {
         let string = draw_string(&mut random);
         assert!(string.len() == 32 && string.bytes().all(|b| b.is_ascii_alphanumeric()));
     }
+}
+
+#[test]
+fn i25_drawn_bytes_that_would_favour_a_character_are_thrown_away() {
+    let (mut random, mut drawn) = (Random::from_seed(&[1; 32]), Random::from_seed(&[1; 32]));
+    let mut thrown = [0; 8];
+    for _ in 0..300 {
+        let string = draw_string(&mut random);
+        let mut expected = string.chars();
+        while !expected.as_str().is_empty() {
+            let mut byte = [0];
+            drawn.fill(&mut byte);
+            // 248 is four times 62: what is above would make the first eight letters likelier.
+            if let Some(times) = thrown.get_mut(usize::from(byte[0]).wrapping_sub(248)) {
+                *times += 1;
+                continue;
+            }
+            let character = match byte[0] % 62 {
+                at @ 0..26 => b'A' + at,
+                at @ 26..52 => b'a' + (at - 26),
+                at => b'0' + (at - 52),
+            };
+            assert_eq!(expected.next(), Some(char::from(character)));
+        }
+    }
+    assert!(thrown.iter().all(|times| *times > 0), "each was drawn: {thrown:?}");
+}
+
+#[test]
+fn only_a_server_without_a_connect_waits_for_it() {
+    let (mut client, mut server) = ends();
+    assert!(server.waits_for_connect() && !client.waits_for_connect());
+    let one = client.take_output();
+    feed(&mut server, T0, &one[..one.len() - 1]);
+    assert!(server.waits_for_connect());
+    feed(&mut server, T0, &one[one.len() - 1..]);
+    assert!(!server.waits_for_connect());
+}
+
+#[test]
+fn a_peer_is_known_once_it_proved_its_key_and_not_before() {
+    let (mut client, mut server) = ends();
+    let three = third_flight(&mut client, &mut server);
+    assert!(client.peer().is_none() && server.peer().is_none());
+    assert_eq!(server.step(T0, &mut &three[..]), Step::Proved);
+    assert_eq!(server.peer().map(Authenticated::peer), Some(setup(1).id()));
 }
 
 #[test]

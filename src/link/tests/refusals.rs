@@ -123,6 +123,16 @@ fn unknown_versions_and_suites_end_the_link() {
 }
 
 #[test]
+fn i22_aes_is_refused_by_a_client_that_put_it_second() {
+    let mut client = client_of(setup_in(1, "test", false), Expect::Key(setup(2).id()));
+    let (one, mut server) = (client.take_output(), server_of(setup(2)));
+    feed(&mut server, T0, &one);
+    let mut two = server.take_output().to_vec();
+    assert_eq!(core::mem::replace(&mut two[6], 1), 2);
+    assert_eq!(feed(&mut client, T0, &two), [Step::Closed(Fault::BadOffer.into())]);
+}
+
+#[test]
 fn a_clear_ko_is_a_hint_and_only_before_keys() {
     let ko = [0, 0, 0, 6, 4, 2, 0, 0, 0, 9];
     let (mut client, _) = ends();
