@@ -120,13 +120,15 @@ impl Run {
                 self.collect(usize::from(*end));
             }
             Op::Pause { end, paused } => self.ends[usize::from(*end)].set_paused(now, *paused),
-            Op::Close { end, silently: true, .. } => self.ends[usize::from(*end)].drop_silently(),
-            Op::Close { end, code, silently: false } => {
+            Op::Close { end, code, silently } => {
                 let end = usize::from(*end);
-                let was_open = self.ends[end].is_open();
+                let says_why = self.ends[end].is_open() && !silently;
                 self.ends[end].close(now, Code::from_wire(*code), Duration::from_secs(u64::from(*code)));
+                if *silently {
+                    drop(self.ends[end].take_output());
+                }
                 self.collect(end);
-                if was_open {
+                if says_why {
                     self.ways[end].farewell = Some(self.ways[end].flow.emitted.len());
                 }
             }

@@ -167,8 +167,12 @@ impl Run {
                     other.timeout(self.now);
                 }
             }
-            Op::Close { silently: true } => self.subject.with(Link::drop_silently),
-            Op::Close { silently: false } => self.subject.with(|link| link.close(now, Code::GoingAway, Duration::ZERO)),
+            Op::Close { silently } => self.subject.with(|link| {
+                link.close(now, Code::GoingAway, Duration::ZERO);
+                if *silently {
+                    drop(link.take_output());
+                }
+            }),
         }
     }
 

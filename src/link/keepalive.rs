@@ -197,4 +197,21 @@ mod tests {
         assert_eq!(keepalive.wake_at(), Some(again));
         assert!(matches!(keepalive.timeout(again + Duration::from_secs(2)), Err(Fault::Silence)));
     }
+
+    #[test]
+    fn a_timer_that_fires_a_second_late_still_judges_and_a_later_one_does_not() {
+        let client = || Keepalive::new(KeepaliveTimes::default(), Side::Client, Instant::ZERO);
+        assert!(matches!(client().timeout(Instant::from_millis(36_000)), Err(Fault::Silence)));
+        assert!(matches!(client().timeout(Instant::from_millis(36_001)), Ok(Due::Nothing)));
+    }
+
+    #[test]
+    fn only_the_end_of_a_pause_starts_the_waiting_anew() {
+        let mut keepalive = Keepalive::new(KeepaliveTimes::default(), Side::Server, Instant::ZERO);
+        for (second, paused, wake_at) in [(5, false, 10), (6, true, 10), (7, true, 10), (8, false, 18), (9, false, 18)]
+        {
+            keepalive.set_paused(Instant::from_millis(second * 1000), paused);
+            assert_eq!(keepalive.wake_at(), Some(Instant::from_millis(wake_at * 1000)), "second {second}");
+        }
+    }
 }

@@ -369,6 +369,16 @@ mod tests {
     }
 
     #[test]
+    fn capabilities_are_bits_and_those_without_a_name_are_kept() {
+        let (hub, both) = (Capabilities::HUB, Capabilities::HUB.with(Capabilities::MOBILE));
+        assert_eq!((both.bits(), both.with(hub)), (6, both));
+        assert!(both.has(hub) && both.has(both) && both.has(Capabilities::NONE));
+        assert!(!hub.has(both) && !both.has(Capabilities::CLIENT_ONLY));
+        let all = Capabilities::from_bits(u32::MAX);
+        assert_eq!((all.bits(), all.named().bits()), (u32::MAX, 7));
+    }
+
+    #[test]
     fn both_verdicts_have_one_length_and_one_padding() {
         let mut ok = BytesMut::new();
         Inner::Ok("x").encode(&mut ok);

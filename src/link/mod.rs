@@ -330,11 +330,6 @@ impl Link {
         self.state = State::Closed;
     }
 
-    /// Closes the link without a word.
-    pub fn drop_silently(&mut self) {
-        self.state = State::Closed;
-    }
-
     /// Seals a message into the output; false, and nothing happens, when the link is not open or the message is too long.
     #[must_use = "a message that was not taken is lost"]
     pub fn send(&mut self, now: Instant, message: &[u8]) -> bool {

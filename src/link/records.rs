@@ -188,6 +188,12 @@ mod tests {
     }
 
     #[test]
+    fn no_key_is_shown_by_debug() {
+        let key = pair().1.0;
+        assert_eq!(alloc::format!("{key:?}"), "RecordKey { suite: Aes256Gcm, counter: 0, .. }");
+    }
+
+    #[test]
     fn a_key_is_replaced_after_an_hour() {
         let (mut sealer, _) = pair();
         let plain = sealed(&mut sealer, Instant::ZERO).len();

@@ -182,6 +182,27 @@ mod tests {
     }
 
     #[test]
+    fn every_number_has_its_shortest_form() {
+        for (number, form) in [
+            (0, &[0x00][..]),
+            (23, &[0x17]),
+            (24, &[0x18, 24]),
+            (0xff, &[0x18, 255]),
+            (0x100, &[0x19, 1, 0]),
+            (0xffff, &[0x19, 255, 255]),
+            (0x1_0000, &[0x1a, 0, 1, 0, 0]),
+            (0xffff_ffff, &[0x1a, 255, 255, 255, 255]),
+            (0x1_0000_0000, &[0x1b, 0, 0, 0, 1, 0, 0, 0, 0]),
+            (u64::MAX, &[0x1b, 255, 255, 255, 255, 255, 255, 255, 255]),
+        ] {
+            let mut out = BytesMut::new();
+            CborWriter(&mut out).uint(number);
+            assert_eq!(&out[..], form, "{number:#x}");
+            assert_eq!(CborReader::new(form).uint(), Ok(number), "{number:#x}");
+        }
+    }
+
+    #[test]
     fn types_ranges_and_ends_are_checked() {
         assert_eq!(CborReader::new(&[0x20]).uint(), Err(CborError::Type));
         assert_eq!(CborReader::new(&[0x61, 0x61]).bytes(), Err(CborError::Type));
