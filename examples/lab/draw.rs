@@ -31,6 +31,14 @@ fn failure(file: &Path, out: &Path) -> Result<Story, Box<dyn std::error::Error>>
     let failed = Failed::read(file)?;
     let net = failed.play()?;
     let (failures, net) = (net.failures, net.net);
+    if out.is_dir() {
+        return Err(format!(
+            "{} is a folder: name a file in it, such as {}",
+            out.display(),
+            out.join("failure.html").display()
+        )
+        .into());
+    }
     write(&beside(out, "links.svg"), &net.link_map("Who was linked with whom"))?;
     write(&beside(out, "spread.svg"), &net.convergence("How fast posts spread"))?;
     let story = net.story(&failed.text);
@@ -42,7 +50,7 @@ fn failure(file: &Path, out: &Path) -> Result<Story, Box<dyn std::error::Error>>
 }
 
 fn recording(file: &Path) -> Result<Story, Box<dyn std::error::Error>> {
-    let mut replay = Replay::new(replay::read(file)?);
+    let mut replay = Replay::new(replay::read(file)?.0);
     let mut events = Vec::new();
     while let Some(step) = replay.step() {
         events.extend(step.events);
@@ -63,6 +71,6 @@ fn beside(out: &Path, name: &str) -> PathBuf {
 
 fn write(file: &Path, text: &str) -> Result<(), String> {
     std::fs::write(file, text).map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
-    println!("{}", file.display());
+    say!("{}", file.display());
     Ok(())
 }

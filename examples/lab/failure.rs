@@ -45,11 +45,17 @@ impl Failed {
 
     /// Plays it again, with a log and recordings.
     pub(crate) fn play(&self) -> Result<Run, Box<dyn std::error::Error>> {
+        std::panic::set_hook(Box::new(|_| {}));
         Ok(self.scenario.run_schedule(self.seed, &self.schedule, |net| {
             net.keep_log();
             net.keep_recordings();
         })?)
     }
+}
+
+/// Makes the folder for failures, before anything is run for it.
+pub(crate) fn make_place(place: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(place).map_err(|error| format!("{} cannot be made: {error}", place.display()))
 }
 
 pub(crate) fn keep(failed: &Failed, place: &Path) -> Result<(), Box<dyn std::error::Error>> {
@@ -65,7 +71,7 @@ pub(crate) fn keep(failed: &Failed, place: &Path) -> Result<(), Box<dyn std::err
             std::fs::write(folder.join(format!("bot-{}-life-{}.tape", bot.place(), life + 1)), recording)?;
         }
     }
-    println!("kept in {}, with a recording of each life of each bot", folder.display());
-    println!("play it again: lab replay {}", file.display());
+    say!("kept in {}, with a recording of each life of each bot", folder.display());
+    say!("play it again: lab replay {}", file.display());
     Ok(())
 }

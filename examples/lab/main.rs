@@ -2,12 +2,17 @@
 //!
 //! `cargo run --release --features sim,trace --example lab -- --help` tells how.
 
+macro_rules! say {
+    ($($text:tt)*) => { $crate::say(format_args!($($text)*)) };
+}
+
 mod draw;
 mod failure;
 mod replay;
 mod run;
 mod speed;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -33,10 +38,10 @@ enum Command {
     /// Measure what a thousand simulated bots cost.
     Speed {
         /// How many bots.
-        #[arg(long, default_value_t = 1000)]
-        bots: usize,
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+        bots: u32,
         /// How many posts, of random bots.
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
         posts: u32,
     },
 }
@@ -51,7 +56,7 @@ struct RunArgs {
     /// Many seeds, such as `1..1000`, the last one included.
     #[arg(long, value_name = "A..B", value_parser = seeds)]
     seeds: Option<(u64, u64)>,
-    /// Where to keep what failed: the scenario with its smallest schedule, and pictures.
+    /// Where to keep what failed: the scenario with its smallest schedule, and a recording of each bot.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
     /// Print one JSON object for each seed.
@@ -64,7 +69,7 @@ struct ReplayArgs {
     /// `failure.json`, or the recording of one bot.
     file: PathBuf,
     /// Stop there, in seconds on the bot's clock; for recordings.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     until: Option<f64>,
     /// Show each input of a recording and what came of it.
     #[arg(long)]
@@ -82,17 +87,17 @@ struct DrawArgs {
     #[arg(short, long, value_name = "OUT.html")]
     out: PathBuf,
     /// Begin there, in seconds.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     from: Option<f64>,
     /// End there, in seconds.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     to: Option<f64>,
 }
 
 #[derive(Args)]
 struct SoakArgs {
     /// How long.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = minutes)]
     minutes: f64,
     /// A scenario to vary in place of random ones.
     #[arg(long)]
@@ -112,13 +117,33 @@ fn seeds(text: &str) -> Result<(u64, u64), String> {
     if from > to { Err(advice()) } else { Ok((from, to)) }
 }
 
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds: &f64| seconds.is_finite() && (0.0..=1e10).contains(seconds));
+    seconds.ok_or_else(|| format!("`{text}` is no time: write seconds, such as `12.5`"))
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes = text.parse().ok().filter(|minutes: &f64| minutes.is_finite() && *minutes > 0.0 && *minutes <= 1e6);
+    minutes.ok_or_else(|| format!("`{text}` is no span: write minutes, such as `10` or `0.5`"))
+}
+
+/// A line on standard output; who reads it may stop at any time.
+fn say(line: std::fmt::Arguments<'_>) {
+    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+        if error.kind() != std::io::ErrorKind::BrokenPipe {
+            eprintln!("error: standard output: {error}");
+        }
+        std::process::exit(2);
+    }
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Soak(args) => run::soak(&args),
         Command::Replay(args) => replay::replay(&args),
         Command::Draw(args) => draw::draw(&args),
-        Command::Speed { bots, posts } => speed::speed(bots, posts),
+        Command::Speed { bots, posts } => speed::speed(bots as usize, posts),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

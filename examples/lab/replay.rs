@@ -11,6 +11,9 @@ use crate::{Outcome, ReplayArgs};
 
 pub(crate) fn replay(args: &ReplayArgs) -> Outcome {
     if args.file.extension().is_some_and(|extension| extension == "json") {
+        if args.until.is_some() || args.steps {
+            return Err("--until and --steps are for a bot's recording, `bot-….tape` beside the failure".into());
+        }
         return failure(&args.file);
     }
     recording(args)
@@ -21,38 +24,39 @@ fn failure(file: &Path) -> Outcome {
     let failed = Failed::read(file)?;
     let run = failed.play()?;
     for failure in &run.failures {
-        println!("{failure}");
+        say!("{failure}");
     }
     let same = run.failures.first().is_some_and(|failure| failure.to_string() == failed.text);
-    println!("{}", if same { "the same failure as before" } else { "not the failure of before" });
+    say!("{}", if same { "the same failure as before" } else { "not the failure of before" });
     Ok(same)
 }
 
-/// Reads a recording, as far as it goes.
-pub(crate) fn read(file: &Path) -> Result<Recording, String> {
+/// Reads a recording, as far as it goes, and whether that is to its end.
+pub(crate) fn read(file: &Path) -> Result<(Recording, bool), String> {
     let bytes = std::fs::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
     let (recording, cut) = Recording::read_prefix(&bytes).map_err(|error| format!("{}: {error}", file.display()))?;
-    if let Some(cut) = cut {
+    if let Some(cut) = &cut {
         eprintln!("{}: {cut}", file.display());
     }
-    Ok(recording)
+    Ok((recording, cut.is_none()))
 }
 
-/// Runs a recording against this code; good when nothing differs.
+/// Runs a recording against this code; good when nothing differs and it is whole.
 fn recording(args: &ReplayArgs) -> Outcome {
-    let mut replay = Replay::new(read(&args.file)?);
+    let (recording, is_whole) = read(&args.file)?;
+    let mut replay = Replay::new(recording);
     let until = args.until.map(|seconds| Instant::from_nanos((seconds * 1e9) as u64));
     if until.is_none() && !args.steps {
         let outcome = replay.run();
-        println!("{outcome}");
-        return Ok(matches!(outcome, Played::Same { .. }));
+        say!("{outcome}");
+        return Ok(is_whole && matches!(outcome, Played::Same { .. }));
     }
     while replay.next_at().is_some_and(|at| until.is_none_or(|until| at <= until)) {
         let Some(step) = replay.step() else { break };
         if args.steps {
-            println!("{step}");
+            say!("{step}");
         } else if let Some(divergence) = &step.divergence {
-            println!("{divergence}");
+            say!("{divergence}");
         }
         if step.divergence.is_some() {
             return Ok(false);
@@ -64,6 +68,6 @@ fn recording(args: &ReplayArgs) -> Outcome {
             }
         }
     }
-    println!("the same as far as it went");
-    Ok(true)
+    say!("the same as far as it went");
+    Ok(is_whole)
 }

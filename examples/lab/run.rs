@@ -86,6 +86,11 @@ fn first_failure(
 
 pub(crate) fn run(args: &RunArgs) -> Outcome {
     let scenario = read(&args.scenario)?;
+    if let Some(place) = &args.record {
+        failure::make_place(place)?;
+    }
+    // A panic in a machine is a finding, told with its seed like any other.
+    std::panic::set_hook(Box::new(|_| {}));
     let seeds = args.seeds.unwrap_or((args.seed, args.seed));
     let bar = progress(seeds.1 - seeds.0 + 1, "{bar:30} {pos}/{len} seeds, {eta} left");
     let one = seeds.0 == seeds.1;
@@ -94,15 +99,15 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         let figures = run.figures;
         if args.json {
             let failures: Vec<String> = run.failures.iter().map(ToString::to_string).collect();
-            println!(
+            say!(
                 "{}",
                 json!({ "seed": seed, "failures": failures, "published": figures.published,
                         "delivered": figures.delivered, "links": figures.links, "ends": figures.ends,
                         "from_nothing": figures.from_nothing })
             );
         } else if one {
-            println!("seed {seed}: {} posts, {} copies delivered", figures.published, figures.delivered);
-            println!("{} link ends opened, {} crashes and stops", figures.links, figures.ends);
+            say!("seed {seed}: {} posts, {} copies delivered", figures.published, figures.delivered);
+            say!("{} link ends opened, {} crashes and stops", figures.links, figures.ends);
         }
     })?;
     bar.finish_and_clear();
@@ -110,7 +115,7 @@ pub(crate) fn run(args: &RunArgs) -> Outcome {
         None => {
             if !args.json {
                 let checks: Vec<String> = scenario.checks.iter().map(|check| format!("{check:?}")).collect();
-                println!("seeds {}..{}: every check held: {}", seeds.0, seeds.1, checks.join(", "));
+                say!("seeds {}..{}: every check held: {}", seeds.0, seeds.1, checks.join(", "));
             }
             Ok(true)
         }
@@ -126,10 +131,10 @@ fn tell_failure(scenario: &Scenario, seed: u64, record: Option<&Path>) -> Result
     let whole = scenario.draw(seed);
     let schedule = scenario.shrink(seed, &whole)?;
     let failed = Failed::new(scenario, seed, schedule)?;
-    println!("seed {seed} failed: {}", failed.text);
-    println!("the smallest schedule found, {} of {} steps:", failed.schedule.steps.len(), whole.steps.len());
+    say!("seed {seed} failed: {}", failed.text);
+    say!("the smallest schedule found, {} of {} steps:", failed.schedule.steps.len(), whole.steps.len());
     for step in &failed.schedule.steps {
-        println!("  {}", serde_json::to_string(step)?);
+        say!("  {}", serde_json::to_string(step)?);
     }
     if let Some(place) = record {
         failure::keep(&failed, place)?;
@@ -208,6 +213,8 @@ fn random_scenario(seed: u64) -> Scenario {
 
 pub(crate) fn soak(args: &SoakArgs) -> Outcome {
     let given = args.scenario.as_deref().map(read).transpose()?;
+    failure::make_place(&args.record)?;
+    std::panic::set_hook(Box::new(|_| {}));
     let first = match args.seed {
         Some(seed) => seed,
         None => {
@@ -216,7 +223,7 @@ pub(crate) fn soak(args: &SoakArgs) -> Outcome {
             u64::from(u32::from_be_bytes(bytes))
         }
     };
-    println!("soak from seed {first} on, for {} min; the same with --seed {first}", args.minutes);
+    say!("soak from seed {first} on, for {} min; the same with --seed {first}", args.minutes);
     let (start, span) = (Instant::now(), Duration::try_from_secs_f64(args.minutes * 60.0)?);
     let bar = progress(span.as_secs(), "{bar:30} {elapsed}/{len} s, {msg}");
     let (mut seed, mut copies) = (first, 0);
@@ -234,10 +241,6 @@ pub(crate) fn soak(args: &SoakArgs) -> Outcome {
         bar.set_message(format!("{} runs, {copies} copies delivered", seed.wrapping_sub(first)));
     }
     bar.finish_and_clear();
-    println!(
-        "{} runs, seeds {first}..{}, {copies} copies delivered: every check held",
-        seed - first,
-        seed.wrapping_sub(1)
-    );
+    say!("{} runs, seeds {first}..{}, {copies} copies delivered: every check held", seed - first, seed.wrapping_sub(1));
     Ok(true)
 }

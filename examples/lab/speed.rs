@@ -51,12 +51,12 @@ pub(crate) fn speed(bots: usize, posts: u32) -> Outcome {
     let busy = cpu() - busy;
     let delivered: u64 = net.bots().map(|bot| net.node(bot).stats().posts).sum();
     let expected = u64::from(posts) * (bots as u64 - 1);
-    println!(
+    say!(
         "{bots} bots in a tree of four, {posts} posts of 200 bytes, 10 to 100 ms, one every 4 s, toy crypto, one thread"
     );
-    println!("delivered {delivered} of {expected}");
-    println!("figure sim_cpu_us_per_copy {:.2}", busy.as_secs_f64() * 1e6 / delivered as f64);
-    println!("figure sim_idle_cpu_us_per_node_minute {:.1}", idle.as_secs_f64() * 1e6 / bots as f64);
-    println!("figure sim_bytes_per_idle_node {}", memory.bytes_current / i64::try_from(bots)?);
+    say!("delivered {delivered} of {expected}");
+    say!("figure sim_cpu_us_per_copy {:.2}", busy.as_secs_f64() * 1e6 / delivered as f64);
+    say!("figure sim_idle_cpu_us_per_node_minute {:.1}", idle.as_secs_f64() * 1e6 / bots as f64);
+    say!("figure sim_bytes_per_idle_node {}", memory.bytes_current / i64::try_from(bots)?);
     Ok(delivered == expected)
 }

@@ -44,7 +44,11 @@ fn act(op: &Op) -> Act {
         Op::Partition { island } => {
             Act::Partition { islands: vec![(0..BOTS).filter(|bot| island >> bot & 1 == 1).collect()] }
         }
-        Op::Block { from, to } => Act::Block { from: place(from), to: place(to) },
+        Op::Block { from, to } => {
+            let from = place(from);
+            // Never to itself.
+            Act::Block { from, to: (from + 1 + usize::from(to) % (BOTS - 1)) % BOTS }
+        }
         Op::Heal => Act::Heal,
         Op::Pause { bot, ms } => Act::Pause { bot: place(bot), ms: u64::from(ms) },
         Op::Jump { bot, seconds } => Act::JumpClock { bot: place(bot), ms: i64::from(seconds) * 1000 },

@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -28,12 +29,17 @@ pub enum Check {
     OneNameOnePost,
     /// What is handed over is what its author published, if the author is honest.
     Authentic,
-    /// A link is told to be open once, then to be closed once, and nothing in between is lost; two bots have one link.
+    /// A link is told to be open once, then to be closed once; two bots have one link; and a link that stays open loses no
+    /// post of an honest author.
     OneLink,
+    /// No link brings a bot more posts than its budget allows.
+    Paced,
     /// When nothing goes wrong any more all links come back, and a post of each reaches all who are linked by honest bots.
     Heals,
-    /// Every post of an honest bot reaches all honest bots.
+    /// Every post of an honest bot is taken for publishing and reaches all honest bots.
     Complete,
+    /// No machine panics, and none makes its host spin. Looked for always, whether it is asked for or not.
+    Survives,
 }
 
 impl Check {
@@ -63,6 +69,10 @@ pub(super) struct Published {
     pub(super) posts: BTreeMap<PostId, Vec<Bytes>>,
     /// The last posts of all, which show whether the network healed.
     pub(super) probes: BTreeMap<usize, PostId>,
+    /// Posts that honest bots, up and not paused, did not take: when, whose, and why.
+    pub(super) refused: Vec<(Instant, usize, String)>,
+    /// Honest bots whose last post was not taken.
+    pub(super) mute: BTreeSet<usize>,
 }
 
 /// All failures, of the first bots first.
@@ -75,6 +85,8 @@ pub(super) fn examine(
     let mut failures = Vec::new();
     let honest: Vec<BotRef> = net.bots().filter(|bot| net.lie(*bot).is_none()).collect();
     let islands = islands(net, &honest);
+    let here: Vec<BTreeSet<PostId>> =
+        net.bots().map(|bot| net.posts(bot).iter().map(crate::overlay::Post::id).collect()).collect();
     for bot in &honest {
         for check in checks {
             let found = match check {
@@ -82,11 +94,13 @@ pub(super) fn examine(
                 Check::InOrder => in_order(net, *bot),
                 Check::OneNameOnePost => one_name(net, *bot),
                 Check::Authentic => authentic(net, *bot, published),
-                Check::OneLink => one_link(net, *bot),
+                Check::OneLink => one_link(net, *bot).or_else(|| link_lost(net, *bot, &here)),
+                Check::Paced => paced(net, *bot),
                 Check::Heals => {
                     links_are_back(net, *bot, dials).or_else(|| probes_arrived(net, *bot, published, &islands))
                 }
                 Check::Complete => complete(net, *bot, published),
+                Check::Survives => None,
             };
             if let Some((at, text)) = found {
                 failures.push(Failure { check: *check, bot: bot.0, at, text });
@@ -170,6 +184,80 @@ fn one_link(net: &Network, bot: BotRef) -> Found {
     })
 }
 
+/// How long before the end a post must have left to be expected: a queue of 1 MiB takes its time on a thin line.
+const ON_THE_WAY: Duration = Duration::from_secs(55);
+
+/// A post of an honest author that this bot had while a link with another honest bot was open at both ends, and that the
+/// other never got though the link stayed open to the end.
+fn link_lost(net: &Network, bot: BotRef, here: &[BTreeSet<PostId>]) -> Found {
+    let honest = |at: usize| net.lie(BotRef(at)).is_none();
+    // Old posts that come again are new to a bot that lost its records, and old to its neighbours; and posts end after 64 hops.
+    let replayed = net.bots().any(|bot| net.lie(bot) == Some(Lie::Replayer));
+    if replayed || here.len() > usize::from(crate::overlay::MAX_HOPS) {
+        return None;
+    }
+    let since = open_since(net, bot);
+    let life = net.lives(bot).last().unwrap_or(&[]);
+    for (peer, here_since) in &since {
+        let Some(there) = net.places.get(peer).copied().filter(|there| honest(*there)) else { continue };
+        let Some(there_since) = open_since(net, BotRef(there)).get(&net.id(bot)).copied() else { continue };
+        let from = (*here_since).max(there_since);
+        for (at, event) in life {
+            let id = match event {
+                Event::Published { id } => *id,
+                Event::Post { post, .. } => post.id(),
+                _ => continue,
+            };
+            let origin = net.places.get(&id.origin).copied().filter(|origin| honest(*origin));
+            let in_time = *at > from && *at + ON_THE_WAY <= net.now();
+            if origin.is_some_and(|origin| origin != there) && in_time && !here[there].contains(&id) {
+                return Some((*at, format!("bot {there} never got {id:?}, though the link with it stayed open")));
+            }
+        }
+    }
+    None
+}
+
+/// Peers with which a link is open at the end, and since when.
+fn open_since(net: &Network, bot: BotRef) -> BTreeMap<BotId, Instant> {
+    let mut open: BTreeMap<BotId, Instant> = BTreeMap::new();
+    for (at, event) in net.lives(bot).last().unwrap_or(&[]) {
+        match event {
+            Event::LinkUp { peer, .. } => {
+                open.insert(*peer, *at);
+            }
+            Event::Closed { peer: Some(peer), .. } if !net.peers(bot).contains(peer) => {
+                open.remove(peer);
+            }
+            _ => {}
+        }
+    }
+    open
+}
+
+/// More posts by one link than its budget and the debt that it may run up: four bursts, then it is closed.
+fn paced(net: &Network, bot: BotRef) -> Found {
+    let budget = net.hosts[bot.0].config.limits.posts;
+    net.lives(bot).find_map(|life| {
+        let mut links = BTreeMap::new();
+        life.iter().find_map(|(at, event)| match event {
+            Event::LinkUp { link, .. } => {
+                links.insert(*link, (*at, 0_u64));
+                None
+            }
+            Event::Post { link, .. } => {
+                let (since, count) = links.get_mut(link)?;
+                *count += 1;
+                let seconds = at.since(*since).as_secs() + 1;
+                let most = 5 * u64::from(budget.burst) + u64::from(budget.per_second) * seconds;
+                (*count > most)
+                    .then(|| (*at, format!("{count} posts in {seconds} s by {link:?}, at most {most} are allowed")))
+            }
+            _ => None,
+        })
+    })
+}
+
 fn links_are_back(net: &Network, bot: BotRef, dials: &[(BotRef, BotRef)]) -> Found {
     let speaks = |bot: BotRef| !matches!(net.lie(bot), Some(Lie::Silent | Lie::SlowLoris | Lie::ClockLiar));
     let missing = dials.iter().find(|(from, to)| *from == bot && speaks(*to) && !net.peers(bot).contains(&net.id(*to)));
@@ -177,6 +265,9 @@ fn links_are_back(net: &Network, bot: BotRef, dials: &[(BotRef, BotRef)]) -> Fou
 }
 
 fn probes_arrived(net: &Network, bot: BotRef, published: &Published, islands: &[usize]) -> Found {
+    if published.mute.contains(&bot.0) {
+        return Some((net.now(), "it did not take its last post for publishing".into()));
+    }
     let here: BTreeSet<PostId> = net.posts(bot).iter().map(crate::overlay::Post::id).collect();
     let missing = published
         .probes
@@ -186,6 +277,9 @@ fn probes_arrived(net: &Network, bot: BotRef, published: &Published, islands: &[
 }
 
 fn complete(net: &Network, bot: BotRef, published: &Published) -> Found {
+    if let Some((at, _, why)) = published.refused.iter().find(|(_, of, _)| *of == bot.0) {
+        return Some((*at, format!("a post was not taken for publishing: {why}")));
+    }
     let here: BTreeSet<PostId> = net.posts(bot).iter().map(crate::overlay::Post::id).collect();
     let missing: Vec<_> = published
         .posts

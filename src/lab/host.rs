@@ -59,6 +59,7 @@ pub(super) struct Host {
     pub(super) deaf_to: BTreeSet<usize>,
     /// Nobody gets it to do anything until then.
     pub(super) paused: bool,
+    pub(super) paused_until: Instant,
     pub(super) crash_at: Option<FaultPoint>,
     /// The recordings of its lives, where they are kept.
     #[cfg(feature = "trace")]
@@ -84,6 +85,7 @@ impl Host {
             events: Vec::new(),
             deaf_to: BTreeSet::new(),
             paused: false,
+            paused_until: Instant::ZERO,
             crash_at: None,
             #[cfg(feature = "trace")]
             reels: Vec::new(),
@@ -99,6 +101,7 @@ impl Host {
         self.dials.clear();
         self.wires.clear();
         self.paused = false;
+        self.paused_until = Instant::ZERO;
         self.crash_at = None;
     }
 

@@ -359,8 +359,10 @@ impl Network {
     /// Stops a machine for a while, as a suspended laptop or a busy host does: it reads nothing, its timers do not fire, its
     /// clock runs on. What arrived meanwhile comes first when it goes on.
     pub fn pause(&mut self, bot: BotRef, span: Duration) {
-        self.hosts[bot.0].paused = true;
-        self.schedule(self.now + span, Due::Resume { bot: bot.0 });
+        let until = self.hosts[bot.0].paused_until.max(self.now + span);
+        let host = &mut self.hosts[bot.0];
+        (host.paused, host.paused_until) = (true, until);
+        self.schedule(until, Due::Resume { bot: bot.0 });
     }
 
     /// Makes a host's clock jump; the node takes no step back with it.

@@ -41,6 +41,8 @@ impl Network {
             Due::Durable { bot } => self.on_durable(bot),
             Due::Dialled { bot } => self.on_dialled(bot),
             Due::Wake { bot } => self.on_wake(bot),
+            // A longer pause that began meanwhile goes on.
+            Due::Resume { bot } if self.hosts[bot].paused_until > self.now => {}
             Due::Resume { bot } => {
                 self.hosts[bot].paused = false;
                 self.wake_streams_now(bot);

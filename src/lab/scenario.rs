@@ -68,6 +68,8 @@ pub struct Liar {
 pub(super) enum Planted {
     /// Hosts say that a record is durable before it is.
     ConfirmsEarly,
+    /// A machine panics at the third step.
+    Panics,
 }
 
 /// What is simulated, for how long, and what must hold.
@@ -95,6 +97,9 @@ pub struct Scenario {
     /// Posts at random times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub posts: Option<Posts>,
+    /// How many posts a second a bot takes from a link; what a node takes by itself when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posts_budget: Option<u32>,
     /// Faults at random times.
     #[serde(default)]
     pub faults: Faults,
@@ -152,6 +157,7 @@ impl Scenario {
             seconds: 60,
             settle_seconds: settle(),
             posts: Some(Posts { count: 20, bytes: 100 }),
+            posts_budget: None,
             faults: Faults::default(),
             schedule: Schedule::default(),
             liars: Vec::new(),
@@ -199,14 +205,33 @@ impl Scenario {
             ("clock_jumps", f.clock_jumps),
             ("drifts", f.drifts),
         ] {
-            number(&format!("faults.{name}"), u64::from(count), 0, 100_000)?;
+            number(&format!("faults.{name}"), u64::from(count), 0, 10_000)?;
+        }
+        if let Some(rate) = self.posts_budget {
+            number("posts_budget", u64::from(rate), 1, 1_000_000)?;
+        }
+        if self.checks.is_empty() {
+            return Err(wrong("checks", "empty", "name at least one check, or nothing is looked at".to_string()));
         }
         for (at, liar) in self.liars.iter().enumerate() {
             bot(&format!("liars[{at}].bot"), liar.bot)?;
+            let key = |name: &str| format!("liars[{at}].lie.{name}");
+            match liar.lie {
+                Lie::Flooder { posts_per_second } => {
+                    number(&key("flooder.posts_per_second"), u64::from(posts_per_second), 1, 10_000)?;
+                }
+                Lie::SelectiveForwarder { drops_one_in } => {
+                    number(&key("selective_forwarder.drops_one_in"), u64::from(drops_one_in), 1, u64::from(u32::MAX))?;
+                }
+                _ => {}
+            }
             if self.liars[..at].iter().any(|other| other.bot == liar.bot) {
                 let allowed = "a bot tells one lie".to_string();
                 return Err(wrong(&format!("liars[{at}].bot"), liar.bot, allowed));
             }
+        }
+        if self.liars.len() == self.bots {
+            return Err(wrong("liars", self.bots, "at least one bot is honest, or nothing can be checked".to_string()));
         }
         self.check_schedule(&self.schedule)
     }
@@ -225,7 +250,30 @@ impl Scenario {
                 let allowed = format!("allowed is 0 to {}", self.bots.saturating_sub(1));
                 return Err(wrong(&key("do.bot"), bot, allowed));
             }
+            let within = |name: &str, value: i64, most: i64| {
+                let allowed = format!("allowed is {} to {most}", if value < 0 { -most } else { 0 });
+                if value.unsigned_abs() <= most.unsigned_abs() {
+                    Ok(())
+                } else {
+                    Err(wrong(&key(name), value, allowed))
+                }
+            };
+            let most_ms = (Self::MAX_SECONDS * 1000).cast_signed();
+            let span = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
             match &step.act {
+                Act::JumpClock { ms, .. } => within("do.jump_clock.ms", *ms, most_ms)?,
+                Act::Drift { ppm, .. } => within("do.drift.ppm", i64::from(*ppm), 900_000)?,
+                Act::Pause { ms, .. } => within("do.pause.ms", span(*ms), most_ms)?,
+                Act::Disk { ms } => within("do.disk.ms", span(*ms), 60_000)?,
+                Act::Block { from, to } if from == to => {
+                    return Err(wrong(&key("do.block.to"), to, "a bot has no line to itself".to_string()));
+                }
+                Act::Partition { islands } => {
+                    let mut seen = alloc::collections::BTreeSet::new();
+                    if let Some(twice) = islands.iter().flatten().find(|bot| !seen.insert(**bot)) {
+                        return Err(wrong(&key("do.partition"), twice, "a bot is on one island".to_string()));
+                    }
+                }
                 Act::Latency { line } => check_latency(&key("do.latency.line"), *line)?,
                 Act::Publish { bytes, .. } if *bytes > crate::overlay::MAX_POST_BODY => {
                     let allowed = format!("allowed is 0 to {}", crate::overlay::MAX_POST_BODY);

@@ -168,8 +168,11 @@ impl Schedule {
         }
         for _ in 0..faults.blocks {
             let (from, to, at) = (place(random), place(random), random.below(span_ms));
-            self.push(at, Act::Block { from, to });
-            self.push(at + random.below(60_000), Act::Heal);
+            // A bot alone has nobody to be cut off from.
+            if bots > 1 {
+                self.push(at, Act::Block { from, to: if to == from { (to + 1) % bots } else { to } });
+                self.push(at + random.below(60_000), Act::Heal);
+            }
         }
         for _ in 0..faults.pauses {
             self.push(random.below(span_ms), Act::Pause { bot: place(random), ms: random.below(120_000) });

@@ -1,18 +1,21 @@
 //! Running a scenario.
 
 use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
-use super::checks::{Failure, Published, examine};
+use super::checks::{Check, Failure, Published, examine};
 use super::host::Restart;
 use super::log::Logged;
 use super::network::{BotRef, Network};
 use super::scenario::{Planted, Scenario, ScenarioError};
 use super::schedule::{Act, Schedule};
 use super::toy::ToyCrypto;
+use crate::budget::Rate;
 use crate::identity::CommunityId;
 use crate::link::Capabilities;
 use crate::node::{Config, Event};
@@ -72,8 +75,18 @@ impl Scenario {
         self.validate()?;
         self.check_schedule(schedule)?;
         let mut world = World::new(self, seed, prepare);
-        world.play(schedule);
-        Ok(world.finish())
+        let mut failures = Vec::new();
+        // A panic is a finding like any other: with its seed, its schedule and what was recorded so far.
+        let played = catch_unwind(AssertUnwindSafe(|| {
+            world.play(schedule);
+            world.settle();
+            examine(&world.net, &self.checks, &world.published, &world.dials)
+        }));
+        match played {
+            Ok(found) => failures.extend(found),
+            Err(panic) => failures.push(world.panicked(&*panic)),
+        }
+        Ok(world.finish(failures))
     }
 
     /// Makes a schedule that fails as small as possible; the failure stays of the same kind.
@@ -111,6 +124,9 @@ impl<'a> World<'a> {
         let ids = (0..scenario.bots).map(|at| Network::identity_of(at).id());
         let mut config = Config::new(CommunityId::from_name("lab"), ids);
         config.capabilities = Capabilities::NONE;
+        if let Some(per_second) = scenario.posts_budget {
+            config.limits.posts = Rate { per_second, burst: 2 * per_second };
+        }
         for at in 0..scenario.bots {
             match scenario.lie_of(at) {
                 Some(lie) => net.add_liar(config.clone(), lie),
@@ -138,6 +154,7 @@ impl<'a> World<'a> {
     }
 
     fn act(&mut self, number: usize, act: &Act) {
+        assert!(number < 2 || self.scenario.planted != Some(Planted::Panics), "a planted panic");
         match act {
             Act::Publish { bot, bytes } => {
                 let mut body = format!("{number}:").into_bytes();
@@ -180,8 +197,17 @@ impl<'a> World<'a> {
         if host.actor.is_none() || host.paused {
             return None;
         }
-        let id = self.net.publish(BotRef(bot), &body).ok()?;
-        if self.scenario.lie_of(bot).is_none() {
+        let honest = self.scenario.lie_of(bot).is_none();
+        let id = match self.net.publish(BotRef(bot), &body) {
+            Ok(id) => id,
+            Err(error) => {
+                if honest {
+                    self.published.refused.push((self.net.now(), bot, error.to_string()));
+                }
+                return None;
+            }
+        };
+        if honest {
             self.published.posts.entry(id).or_default().push(Bytes::from(body));
             self.figures.published += 1;
         }
@@ -202,7 +228,8 @@ impl<'a> World<'a> {
         }
     }
 
-    fn finish(mut self) -> Run {
+    /// Ends all faults, waits, and lets everybody say a last word.
+    fn settle(&mut self) {
         self.net.heal();
         for bot in 0..self.scenario.bots {
             self.net.set_drift(BotRef(bot), 0);
@@ -210,14 +237,28 @@ impl<'a> World<'a> {
         }
         self.net.run_for(Duration::from_secs(self.scenario.settle_seconds));
         for bot in 0..self.scenario.bots {
-            if self.scenario.lie_of(bot).is_none()
-                && let Some(id) = self.publish(bot, b"last post".to_vec())
-            {
-                self.published.probes.insert(bot, id);
+            if self.scenario.lie_of(bot).is_some() {
+                continue;
+            }
+            match self.publish(bot, b"last post".to_vec()) {
+                Some(id) => {
+                    self.published.probes.insert(bot, id);
+                }
+                None => {
+                    self.published.mute.insert(bot);
+                }
             }
         }
         self.net.run_for(LAST_POSTS);
-        let failures = examine(&self.net, &self.scenario.checks, &self.published, &self.dials);
+    }
+
+    fn panicked(&self, panic: &(dyn core::any::Any + Send)) -> Failure {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".into());
+        Failure { check: Check::Survives, bot: 0, at: self.net.now(), text }
+    }
+
+    fn finish(mut self, failures: Vec<Failure>) -> Run {
         for bot in self.net.bots().filter(|bot| self.net.lie(*bot).is_none()) {
             for (_, event) in self.net.events(bot) {
                 self.figures.delivered += usize::from(matches!(event, Event::Post { .. }));
