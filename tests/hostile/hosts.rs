@@ -167,3 +167,53 @@ fn a_clock_at_its_end_makes_deadlines_that_never_come_and_no_busy_loop() {
     }
     assert_eq!(node.poll(), Output::Idle { wake_at: Some(end) });
 }
+
+#[test]
+fn a_host_clock_that_goes_back_is_one_that_stands_still() {
+    // All that a node puts out while its host's clock says `then`, after it said ten seconds.
+    let run = |then: Instant| {
+        let mut node = node();
+        let (mut friend, other) = (linked(&mut node, 2), linked(&mut node, 3));
+        node.dial(T0, id(4), "nowhere").expect("a member");
+        let dial = node.links().last().expect("a dial").link;
+        drain(&mut node, T0);
+        node.handle_timeout(at(10_000));
+        let mut said = Vec::new();
+        let mut note = |node: &mut Node| loop {
+            let output = node.poll();
+            match &output {
+                Output::Do(Action::Send { link, bytes }) => node.handle_written(then, *link, bytes.len()),
+                Output::Do(Action::Persist { id, .. }) => node.persisted(then, *id),
+                _ => {}
+            }
+            let is_idle = matches!(output, Output::Idle { .. });
+            said.push(output);
+            if is_idle {
+                break;
+            }
+        };
+        note(&mut node);
+        node.handle_timeout(then);
+        note(&mut node);
+        assert!(friend.link.send(at(10_000), &wire(0, author(2, 1).publish(b"hello"))));
+        node.handle_bytes(then, friend.at, &friend.link.take_output()).expect("drained");
+        note(&mut node);
+        node.publish(then, b"mine").expect("nothing is busy");
+        note(&mut node);
+        node.handle_accepted(then, Binding::None).expect("a slot");
+        note(&mut node);
+        node.handle_ended(then, dial);
+        note(&mut node);
+        node.close(then, other.at, Code::GoingAway);
+        note(&mut node);
+        said
+    };
+    let still = run(at(10_000));
+    let idle = |output: &&Output| matches!(output, Output::Idle { .. });
+    assert_eq!(still.iter().filter(idle).count(), 7);
+    let closings = still.iter().filter(|output| matches!(output, Output::Do(Action::CloseLink { .. }))).count();
+    assert_eq!(closings, 1, "only what the host closed");
+    for then in [Instant::ZERO, T0, at(9_999)] {
+        assert_eq!(run(then), still, "{then:?}");
+    }
+}
