@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use interbot::Instant;
-use interbot::lab::{BotRef, Line, Network};
+use interbot::lab::{BotRef, Lie, Line, Network};
 use interbot::link::{CloseReason, Code, Fault, Side};
 use interbot::node::{Config, Event, PublishError};
+use interbot::overlay::{Message, Post};
 use interbot::{BotId, CommunityId};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -180,17 +181,40 @@ fn a_crash_at_any_moment_never_lets_two_posts_have_one_name() {
 
 #[test]
 fn an_orderly_stop_keeps_what_was_seen_and_a_new_start_goes_on_counting() {
-    let (mut net, bots) = tree(20, 3);
+    let mut net = Network::new(20);
+    let config = Config::new(CommunityId::from_name("test"), (0..4).map(|at| Network::identity_of(at).id()));
+    let bots = [0; 3].map(|_| net.add(config.clone()));
+    let puppet = net.add_liar(config, Lie::Nothing);
+    net.dial(bots[1], bots[0]);
+    net.dial(bots[2], bots[0]);
+    net.dial(puppet, bots[1]);
+    net.run_for(5 * SECOND);
+    let say = |net: &mut Network, posts: &[Post]| {
+        net.with_puppet(puppet, |puppet, now| {
+            let (link, _) = puppet.links().next().expect("a link");
+            let mut send = |post: &Post| puppet.send(now, link, &Message::Post { hops: 0, post: post.clone() });
+            assert!(posts.iter().all(&mut send));
+        });
+        net.run_for(SECOND);
+    };
+    let theirs = net.with_puppet(puppet, |puppet, _| puppet.sign(b"theirs", false));
+    say(&mut net, &[theirs.clone()]);
     net.publish(bots[0], b"one").expect("nothing is busy");
     net.publish(bots[1], b"own").expect("nothing is busy");
     net.run_for(SECOND);
+    let old = [net.posts(puppet), vec![theirs]].concat();
+    assert_eq!(old.iter().map(Post::body).collect::<Vec<_>>(), [&b"own"[..], b"one", b"theirs"]);
+    assert_eq!(net.posts(bots[1]).len(), 2);
     net.stop(bots[1]);
     net.run_for(SECOND);
     let reason = CloseReason::Peer { code: Code::GoingAway, retry_after: Duration::ZERO };
     assert_eq!(closings(&net, bots[0]), [reason]);
     net.restart(bots[1]);
     net.dial(bots[1], bots[0]);
-    net.run_for(5 * SECOND);
+    net.run_for(10 * SECOND);
+    say(&mut net, &old);
+    assert_eq!(net.posts(bots[1]).len(), 2, "no old post is handed over again");
+    assert_eq!(net.node(bots[1]).stats().duplicates, 3);
     let again = net.publish(bots[1], b"own again").expect("nothing is busy");
     net.run_for(SECOND);
     assert_eq!(again.seq, 2);
