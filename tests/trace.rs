@@ -1,35 +1,51 @@
 //! The trace of a node: one fixed run, line by line, and what a host that never asks for it gets.
 
+use interbot::budget::Rate;
 use interbot::link::Binding;
-use interbot::node::{Action, Config, Event, Node, Output};
+use interbot::node::{Action, Config, Event, LinkId, Node, Output};
 use interbot::trace::{self, Kind, UnixMillis};
 use interbot::{CommunityId, Identity, Instant};
 
 const SECRET: &[u8] = b"nobody but members reads this";
 
-fn nodes() -> [Node; 2] {
-    let (ann, bob) = (Identity::from_seed([1; 32]), Identity::from_seed([2; 32]));
-    let mut config = Config::new(CommunityId::from_name("example"), vec![ann.id(), bob.id()]);
+fn config() -> (Config, [Identity; 2]) {
+    let identities = [1, 2].map(|seed| Identity::from_seed([seed; 32]));
+    let members = identities.each_ref().map(Identity::id);
+    let mut config = Config::new(CommunityId::from_name("example"), members);
     config.trace = true;
+    (config, identities)
+}
+
+fn nodes_with(config: &Config, [ann, bob]: &[Identity; 2]) -> [Node; 2] {
     let now = Instant::ZERO;
-    [Node::new(config.clone(), &ann, [3; 32], now), Node::new(config, &bob, [4; 32], now)]
+    [Node::new(config.clone(), ann, [3; 32], now), Node::new(config.clone(), bob, [4; 32], now)]
+}
+
+fn nodes() -> [Node; 2] {
+    let (config, identities) = config();
+    nodes_with(&config, &identities)
 }
 
 /// Two bots in one loop, as in the crate's documentation; both traces in the order of what happened.
-fn run() -> Vec<trace::Event> {
-    let mut nodes = nodes();
-    let ids = [nodes[0].id(), nodes[1].id()];
-    let (mut links, mut events) = ([None, None], Vec::new());
-    nodes[1].set_wall_clock(Instant::ZERO, UnixMillis(1_700_000_000_000));
-    nodes[0].dial(Instant::from_millis(1), ids[1], "bob's address").expect("a member");
-    assert!(nodes[0].dial(Instant::from_millis(1), ids[0], "myself").is_err());
-    for round in 2..40 {
-        let now = Instant::from_millis(round);
+struct Pair {
+    nodes: [Node; 2],
+    links: [Option<LinkId>; 2],
+    events: Vec<trace::Event>,
+}
+
+impl Pair {
+    fn new(nodes: [Node; 2]) -> Self {
+        Self { nodes, links: [None; 2], events: Vec::new() }
+    }
+
+    /// Works off what the two put out; each posts when its link is open.
+    fn round(&mut self, millis: u64) {
+        let (now, Self { nodes, links, events }) = (Instant::from_millis(millis), self);
         for me in 0..2 {
             while let Output::Do(action) = nodes[me].poll() {
                 match action {
                     Action::Dial { link, .. } => {
-                        links = [Some(link), Some(nodes[1].handle_accepted(now, Binding::None).expect("a slot"))];
+                        *links = [Some(link), Some(nodes[1].handle_accepted(now, Binding::None).expect("a slot"))];
                         nodes[0].handle_dialled(now, link, Binding::None);
                     }
                     Action::Send { link, bytes } => {
@@ -47,13 +63,66 @@ fn run() -> Vec<trace::Event> {
             }
             events.extend(std::iter::from_fn(|| nodes[me].poll_trace()));
         }
-        if round == 30 {
-            nodes[0].shut_down(now);
+    }
+}
+
+/// A link from its dial to its orderly end, and a post in each direction.
+fn run() -> Vec<trace::Event> {
+    let mut pair = Pair::new(nodes());
+    let ids = pair.nodes.each_ref().map(Node::id);
+    pair.nodes[1].set_wall_clock(Instant::ZERO, UnixMillis(1_700_000_000_000));
+    pair.nodes[0].dial(Instant::from_millis(1), ids[1], "bob's address").expect("a member");
+    assert!(pair.nodes[0].dial(Instant::from_millis(1), ids[0], "myself").is_err());
+    for millis in 2..40 {
+        pair.round(millis);
+        if millis == 30 {
+            pair.nodes[0].shut_down(Instant::from_millis(millis));
         }
     }
-    nodes[0].handle_timeout(Instant::from_millis(20_000));
-    events.extend(std::iter::from_fn(|| nodes[0].poll_trace()));
-    events
+    pair.nodes[0].handle_timeout(Instant::from_millis(20_000));
+    pair.events.extend(std::iter::from_fn(|| pair.nodes[0].poll_trace()));
+    pair.events
+}
+
+/// A start from records, a slow disk, a loud peer, and a host that comes back to the trace too late.
+fn pressed() -> Vec<trace::Event> {
+    let (mut config, identities) = config();
+    config.limits.unpersisted_posts = 1;
+    config.limits.posts = Rate { per_second: 10, burst: 3 };
+    let mut pair = Pair::new(nodes_with(&config, &identities));
+    let [ann, bob] = pair.nodes.each_ref().map(Node::id);
+    let at = Instant::from_millis;
+    pair.nodes[0].dial(at(1), bob, "bob's address").expect("a member");
+    (2..8).for_each(|millis| pair.round(millis));
+    pair.nodes[0].shut_down(at(8));
+    pair.round(8);
+    // What went before is in the other golden trace, all but the numbers.
+    pair.events.clear();
+    let records = pair.nodes[0].snapshot();
+    pair.nodes[0] = Node::restore(config, &identities[0], [5; 32], at(9), records).expect("its own records");
+    pair.nodes[0].dial(at(9), bob, "bob's address").expect("a member");
+    (10..20).for_each(|millis| pair.round(millis));
+    pair.nodes[0].publish(at(20), SECRET).expect("not busy");
+    assert!(pair.nodes[0].publish(at(20), SECRET).is_err(), "the disk is slow");
+    for millis in 20..24 {
+        pair.round(millis);
+        pair.nodes[0].publish(at(millis), SECRET).expect("not busy");
+    }
+    pair.round(24);
+    for _ in 0..3 {
+        if let Output::Idle { wake_at: Some(next) } = pair.nodes[1].poll() {
+            pair.nodes[1].handle_timeout(next);
+            pair.round(next.as_nanos() / 1_000_000);
+        }
+    }
+    let link = pair.links[0].expect("it is open");
+    pair.nodes[0].handle_ended(at(20_000), link);
+    pair.round(20_000);
+    for _ in 0..=trace::BUFFERED {
+        assert!(pair.nodes[0].dial(at(20_000), ann, "myself").is_err());
+    }
+    pair.events.extend(pair.nodes[0].poll_trace());
+    pair.events
 }
 
 fn lines(events: &[trace::Event]) -> String {
@@ -62,22 +131,30 @@ fn lines(events: &[trace::Event]) -> String {
     out
 }
 
-#[test]
-fn a_fixed_run_has_exactly_the_golden_trace() {
-    let (got, path) = (lines(&run()), concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/trace.jsonl"));
+fn golden(name: &str, got: &str) -> String {
+    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("INTERBOT_WRITE_GOLDEN").is_some() {
-        std::fs::write(path, &got).expect("the golden file is writable");
+        std::fs::write(&path, got).expect("the golden file is writable");
     }
-    let golden = std::fs::read_to_string(path).expect("tests/golden/trace.jsonl; INTERBOT_WRITE_GOLDEN=1 writes it");
+    let golden = std::fs::read_to_string(&path).expect("the golden file; INTERBOT_WRITE_GOLDEN=1 writes it");
     for (at, (ours, theirs)) in got.lines().zip(golden.lines()).enumerate() {
-        assert_eq!(ours, theirs, "line {}", at + 1);
+        assert_eq!(ours, theirs, "line {} of {name}", at + 1);
     }
-    assert_eq!(got.lines().count(), golden.lines().count());
+    assert_eq!(got.lines().count(), golden.lines().count(), "{name}");
+    golden
+}
+
+#[test]
+fn fixed_runs_have_exactly_the_golden_traces_and_these_have_every_kind() {
+    let all = golden("trace.jsonl", &lines(&run())) + &golden("pressed.jsonl", &lines(&pressed()));
+    for kind in Kind::ALL {
+        assert!(all.contains(&format!("\"kind\":\"{kind}\"")), "no line of kind {kind}");
+    }
 }
 
 #[test]
 fn every_line_is_json_with_the_schema_and_none_has_a_body_or_an_address() {
-    let text = lines(&run());
+    let text = lines(&run()) + &lines(&pressed());
     let secret = std::str::from_utf8(SECRET).expect("a text");
     assert!(!text.contains(secret) && !text.contains("bob's address"));
     for line in text.lines() {
@@ -175,7 +252,7 @@ mod bridge {
 
     #[test]
     fn a_subscriber_gets_every_event_with_all_its_fields() {
-        let (keep, events) = (Keep::default(), run());
+        let (keep, events) = (Keep::default(), [run(), pressed()].concat());
         tracing::subscriber::with_default(keep.clone(), || events.iter().for_each(trace::emit));
         let got = keep.0.lock().expect("no panic");
         assert_eq!(got.len(), events.len());
