@@ -29,6 +29,10 @@ use tree::Tree;
 const LINK_UP: Duration = Duration::from_secs(120);
 /// How long nothing may arrive before what is missing counts as lost.
 const QUIET: Duration = Duration::from_secs(60);
+/// Posts under way: more would only wait in queues, and on a busy machine for so long that bots look stalled to each other.
+const IN_FLIGHT: u64 = 128;
+/// How often the author hears how far the others are.
+const PACE: Duration = Duration::from_millis(1);
 /// How long to listen for duplicates once everything is there.
 const AFTERMATH: Duration = Duration::from_millis(300);
 
@@ -97,10 +101,10 @@ fn read_feed(options: &Options) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Erro
     Ok(lines)
 }
 
-/// Tells the author to begin, everybody to end.
 #[derive(Clone, Copy)]
 enum Command {
-    Begin,
+    /// The author publishes up to this post.
+    Publish(u64),
     End,
 }
 
@@ -140,7 +144,7 @@ async fn community(options: &Options, lines: Vec<Vec<u8>>, posts: u32) -> Result
         }
         let tls = if options.plain { None } else { Some(Tls::new()?) };
         let (commands, receiver) = mpsc::channel(4);
-        let (board, feed) = (board.clone(), Mutex::new(Feed { lines: lines.clone(), next: 0, posts, begun: false }));
+        let (board, feed) = (board.clone(), Mutex::new(Feed { lines: lines.clone(), next: 1, allowed: 0 }));
         let task = tokio::spawn(async move {
             let mut host = Host::forgetful(node, clock, tls);
             let feed = &feed;
@@ -166,8 +170,8 @@ async fn community(options: &Options, lines: Vec<Vec<u8>>, posts: u32) -> Result
                 Then::GoOn
             };
             let on_command = |node: &mut Node, now: Instant, command: Command| match command {
-                Command::Begin => {
-                    lock(feed).begun = true;
+                Command::Publish(upto) => {
+                    lock(feed).allowed = upto;
                     lock(feed).publish(node, now, &board);
                     Then::GoOn
                 }
@@ -184,7 +188,7 @@ async fn community(options: &Options, lines: Vec<Vec<u8>>, posts: u32) -> Result
         return Err(format!("only {} of {} links opened in {LINK_UP:?}", board.open_links(), count - 1).into());
     }
     progress.links_are_up(clock.now());
-    bots[tree.author].0.send(Command::Begin).await?;
+    tokio::spawn(pace(bots[tree.author].0.clone(), board.clone(), tree.author, u64::from(posts)));
     let all = u64::from(posts) * (count as u64 - 1);
     progress.until_quiet(QUIET, || board.total() >= all, || Line::Posts(board.depths(&tree))).await;
     tokio::time::sleep(AFTERMATH).await;
@@ -202,6 +206,19 @@ async fn community(options: &Options, lines: Vec<Vec<u8>>, posts: u32) -> Result
     Ok(report.is_complete())
 }
 
+/// Lets the author publish as fast as the slowest bot keeps up.
+async fn pace(author: mpsc::Sender<Command>, board: Arc<Board>, at: usize, posts: u64) {
+    let mut allowed = 0;
+    while allowed < posts {
+        let upto = posts.min(board.slowest(at) + IN_FLIGHT);
+        if upto > allowed && author.send(Command::Publish(upto)).await.is_err() {
+            return;
+        }
+        allowed = upto;
+        tokio::time::sleep(PACE).await;
+    }
+}
+
 fn lock(feed: &Mutex<Feed>) -> std::sync::MutexGuard<'_, Feed> {
     feed.lock().expect("nothing panics while it holds the feed")
 }
@@ -209,9 +226,10 @@ fn lock(feed: &Mutex<Feed>) -> std::sync::MutexGuard<'_, Feed> {
 /// What the author publishes, and everybody else compares with.
 struct Feed {
     lines: Arc<Vec<Vec<u8>>>,
-    next: u32,
-    posts: u32,
-    begun: bool,
+    /// The number of the next post.
+    next: u64,
+    /// The last post that may go out now.
+    allowed: u64,
 }
 
 impl Feed {
@@ -221,10 +239,10 @@ impl Feed {
         &self.lines[at % self.lines.len()]
     }
 
-    /// Publishes until all is out or the node asks to wait; it says when to go on.
+    /// Publishes what may go out, until the node asks to wait; it says when to go on.
     fn publish(&mut self, node: &mut Node, now: Instant, board: &Board) {
-        while self.begun && self.next < self.posts {
-            match node.publish(now, self.line(u64::from(self.next) + 1)) {
+        while self.next <= self.allowed {
+            match node.publish(now, self.line(self.next)) {
                 Ok(id) => board.published(id.seq, now),
                 Err(PublishError::Busy) => return,
                 Err(error) => unreachable!("the feed's lines were checked: {error}"),

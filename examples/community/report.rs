@@ -89,6 +89,12 @@ impl Board {
         self.total.load(Relaxed)
     }
 
+    /// The last post that every bot but the author has.
+    pub(crate) fn slowest(&self, author: usize) -> u64 {
+        let others = (0..self.bots.len()).filter(|at| *at != author);
+        others.map(|at| self.bot(at).last).min().unwrap_or_default()
+    }
+
     fn slot(&self, seq: u64) -> Option<&AtomicU64> {
         self.published.get(usize::try_from(seq.checked_sub(1)?).ok()?)
     }

@@ -7,4 +7,5 @@ pub mod flow;
 pub mod handshake;
 pub mod keys;
 pub mod node;
+pub mod tape;
 pub mod watched;

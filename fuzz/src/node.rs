@@ -356,6 +356,8 @@ impl Run {
                     Ok(()) => drop(self.wishes.insert(peer)),
                     Err(DialError::OurOwnKey) => assert_eq!(peer, id(NODE)),
                     Err(DialError::NotAMember(who)) => assert!(who == peer && peer == id(STRANGER)),
+                    // The host polls too seldom; nothing changed.
+                    Err(DialError::Undrained(_)) => {}
                     Err(error) => panic!("{error}"),
                 }
             }
