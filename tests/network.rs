@@ -198,7 +198,7 @@ fn an_orderly_stop_keeps_what_was_seen_and_a_new_start_goes_on_counting() {
         net.run_for(SECOND);
     };
     let theirs = net.with_puppet(puppet, |puppet, _| puppet.sign(b"theirs", false));
-    say(&mut net, &[theirs.clone()]);
+    say(&mut net, std::slice::from_ref(&theirs));
     net.publish(bots[0], b"one").expect("nothing is busy");
     net.publish(bots[1], b"own").expect("nothing is busy");
     net.run_for(SECOND);

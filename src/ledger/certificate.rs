@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::header::{Header, Places};
 use super::ids::{ContentsId, HeaderId, Height, Place, View};
+use super::next::Standpoint;
 use super::roster::{Member, Roster, Standing};
 use super::rules::{DecidedBy, Rules, RulesError};
 use super::statement::{Body, put_text, read_key, read_text, statement_bytes};
@@ -400,6 +401,13 @@ impl Chain {
             }
         }
         Ok(())
+    }
+
+    /// What the next round is worked out from.
+    #[must_use]
+    pub const fn standpoint(&self) -> Standpoint<'_> {
+        let Place { height, header } = self.place;
+        Standpoint { height, header, roster: &self.roster, rules: &self.rules }
     }
 
     /// The community.

@@ -8,6 +8,8 @@ mod evidence;
 mod guest;
 mod header;
 mod ids;
+mod listing;
+mod machine;
 mod next;
 mod register;
 mod roster;
@@ -22,6 +24,11 @@ pub use evidence::{Conflict, Evidence};
 pub use guest::{Grant, Guests, Support, grant};
 pub use header::{Changes, Departure, Header, MAX_HEADER, Outcome, Places};
 pub use ids::{ContentsId, HeaderId, Height, Place, StatementId, View};
+pub use listing::{Listing, MAX_LISTING, Misfit, ResolveError, Resolved, fits};
+pub use machine::{
+    Backing, Channel, Fork, Journal, Ledger, LedgerAction, LedgerEvent, LedgerMessage, LedgerRestoreError, MAX_FRAME,
+    MAX_PIECE, Offer, Piece, PieceId, Question, Refusal, Silence, Whole, WishError,
+};
 pub use next::{Cast, Contents, Items, Next, Sealed, Standpoint, Tally, next};
 pub use register::{Put, Register};
 pub use roster::{Member, MembershipPath, Roster, RosterRoot, Standing};

@@ -56,6 +56,13 @@ impl Voter {
         Self { view: View(0), sealed: false, acked: false, locked: None }
     }
 
+    /// What a member promised, from what others hold of it: for one that lost its own records.
+    #[must_use]
+    pub fn recalled(view: View, sealed: bool, acked: bool, locked: Option<(View, HeaderId)>) -> Self {
+        let view = locked.map_or(view, |(locked, _)| view.max(locked));
+        Self { view, sealed, acked, locked }
+    }
+
     /// Enters a view: what to sign, or nothing when it is no later one.
     #[must_use = "a member that enters a view says so"]
     pub fn enter(&mut self, view: View) -> Option<Body> {
@@ -107,6 +114,12 @@ impl Voter {
     #[must_use]
     pub const fn locked(&self) -> Option<(View, HeaderId)> {
         self.locked
+    }
+
+    /// Whether an offer was made in this view.
+    #[must_use]
+    pub const fn has_sealed(&self) -> bool {
+        self.sealed
     }
 
     /// Whether an offer of this view was agreed to.
@@ -172,7 +185,9 @@ impl Open {
         self.forced
     }
 
-    fn allows(&self, view: View, header: HeaderId) -> bool {
+    /// Whether a header may be offered in a view.
+    #[must_use]
+    pub fn allows(&self, view: View, header: HeaderId) -> bool {
         self.view == view && self.forced.is_none_or(|forced| forced == header)
     }
 }

@@ -129,6 +129,16 @@ impl Report {
         crypto.verify(self.observer.as_bytes(), &Self::signed(community, &self.place, subject), &self.signature)
     }
 
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        out.extend(self.observer.as_bytes());
+        put_place(out, &self.place);
+        out.extend(self.signature);
+    }
+
+    pub(super) fn read(r: &mut FixedReader<'_>) -> Result<Self, LayoutError> {
+        Ok(Self { observer: read_key(r)?, place: read_place(r)?, signature: *r.array()? })
+    }
+
     fn signed(community: &CommunityId, place: &Place, subject: &BotId) -> Vec<u8> {
         let mut out = b"interbot silent\0".to_vec();
         out.extend(community.as_bytes());
@@ -592,9 +602,7 @@ fn read_proposal(r: &mut FixedReader<'_>) -> Result<Proposal, LayoutError> {
         1 => {
             let subject = read_key(r)?;
             let count = r.u8()?;
-            let reports = (0..count)
-                .map(|_| Ok(Report { observer: read_key(r)?, place: read_place(r)?, signature: *r.array()? }))
-                .collect::<Result<Vec<_>, _>>()?;
+            let reports = (0..count).map(|_| Report::read(r)).collect::<Result<Vec<_>, _>>()?;
             if !reports.is_sorted_by(|a, b| a.observer < b.observer) {
                 return Err(LayoutError);
             }

@@ -1,0 +1,398 @@
+//! Which pieces count here, and what follows from them.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::events::{LedgerEvent, Question};
+use super::peers::Channel;
+use super::piece::{Backing, Piece, PieceId, Silence};
+use super::pool::Slot;
+use super::round::{Judged, State};
+use super::{Ledger, spans};
+use crate::identity::BotId;
+use crate::ledger::certificate::Chain;
+use crate::ledger::guest::{self, Support};
+use crate::ledger::ids::{Height, Place, StatementId, View};
+use crate::ledger::listing::{Misfit, fits};
+use crate::ledger::roster::Standing;
+use crate::ledger::sealing::sealer;
+use crate::ledger::statement::{Ask, Body, Proposal, Report, Statement};
+
+/// Views beyond this one's own in which a member may already be.
+const VIEWS_AHEAD: u32 = 64;
+/// Members that one may report as silent.
+const REPORTS_OF_ONE: usize = 16;
+/// Applications that one member may endorse at a time.
+const ENDORSEMENTS_OF_ONE: usize = 64;
+
+/// Why a piece does not count here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Its bytes are no piece.
+    #[error("the bytes are no piece in its one encoding")]
+    Layout,
+    /// Its author stood at a height that is not known here yet.
+    #[error("it stands on height {}, which is not known here yet", .0.0)]
+    Ahead(Height),
+    /// Its author stood on another story.
+    #[error("it stands on a header that is not this community's")]
+    OtherStory,
+    /// Its author is no member, or was none there.
+    #[error("{0} is no member since the place where it stood")]
+    NotAMember(BotId),
+    /// Its author may not say this now.
+    #[error("{0} may not say this here and now")]
+    NotAllowed(BotId),
+    /// What it speaks about is not here.
+    #[error("the proposal that it speaks about is not here")]
+    Unknown,
+    /// It comes too late to count.
+    #[error("it comes too late to count")]
+    Late,
+    /// It is one too many of its author's.
+    #[error("{0} said too much already")]
+    TooMany(BotId),
+    /// A signature in it is wrong.
+    #[error("a signature in it is wrong")]
+    Forged,
+}
+
+impl Ledger {
+    /// Takes a piece that came from a peer, or is this bot's own.
+    pub(super) fn admit(&mut self, piece: Piece, from: Option<Channel>) -> Result<(), Refusal> {
+        let id = piece.id();
+        if let Some(peer) = from.and_then(|from| self.peers.get_mut(&from)) {
+            peer.knows(id, piece.rank());
+        }
+        if self.pool.get(&id).is_some() {
+            return Ok(());
+        }
+        self.check(&piece)?;
+        if from.is_some() && !piece.is_genuine(&self.community, &*self.crypto) {
+            return Err(Refusal::Forged);
+        }
+        self.put(id, piece, from);
+        Ok(())
+    }
+
+    fn put(&mut self, id: PieceId, piece: Piece, from: Option<Channel>) {
+        let unit = self.chain.rules().unit_ms();
+        let put = self.pool.put(id, piece.clone(), self.clock.elapsed, spans::SETTLING * unit);
+        for gone in &put.dropped {
+            self.forget_record(gone);
+        }
+        if put.is_new {
+            self.write_piece(&id, &piece, self.clock.elapsed);
+            self.spread(id, &piece, from);
+            self.follow_up(id, &piece);
+        }
+        if let Some(evidence) = put.evidence {
+            let piece = Piece::Evidence(Arc::new(evidence));
+            if self.check(&piece).is_ok() {
+                self.put(piece.id(), piece, None);
+            }
+        }
+    }
+
+    /// What follows from a new piece.
+    pub(super) fn follow_up(&mut self, id: PieceId, piece: &Piece) {
+        match piece {
+            Piece::Statement(statement) => match statement.body() {
+                Body::Proposal(_) => {
+                    let question = self.question(statement, self.clock.elapsed);
+                    self.notify(LedgerEvent::Proposed(Box::new(question)));
+                    self.look_for_grants(&[statement.id()]);
+                }
+                Body::Ballot(ballot) => {
+                    let asked: Vec<StatementId> = ballot.answers.iter().map(|(proposal, _)| *proposal).collect();
+                    self.look_for_grants(&asked);
+                }
+                Body::Endorse { proposal, .. } => self.look_for_grants(&[*proposal]),
+                _ => self.round.count(statement),
+            },
+            Piece::Offer(offer) => {
+                let Body::Seal { view, header } = *offer.seal.body() else { return };
+                let is_complete = self.is_complete(view, &offer.listing);
+                let settled = self.settled_ballots(view);
+                self.round.offers.insert(id, Judged { view, header, state: State::New, is_complete, settled });
+                self.judge(id);
+            }
+            Piece::Evidence(evidence) => {
+                let (member, conflict) = (evidence.author(), evidence.conflict());
+                self.notify(LedgerEvent::Equivocator { member, conflict });
+            }
+            Piece::Backing(grant) => self.take_grant(grant),
+            Piece::Silence(silence) => self.look_for_silent(&silence.subject),
+        }
+    }
+
+    /// The chain as it was at a height that still matters.
+    pub(super) fn chain_at(&self, height: Height) -> Option<&Chain> {
+        if height == self.chain.place().height {
+            return Some(&self.chain);
+        }
+        self.past.iter().find(|chain| chain.place().height == height)
+    }
+
+    fn check_place(&self, place: Place) -> Result<(), Refusal> {
+        let own = self.chain.place().height;
+        if place.height > own {
+            return Err(Refusal::Ahead(place.height));
+        }
+        let at = usize::try_from(place.height.0).ok();
+        let is_ours = at.and_then(|at| self.headers.get(at)) == Some(&place.header);
+        if is_ours { Ok(()) } else { Err(Refusal::OtherStory) }
+    }
+
+    /// Whether a member stood there and is one still, under the same key.
+    fn check_member(&self, author: &BotId, height: Height) -> Result<Standing, Refusal> {
+        let member = self.chain.roster().get(author).filter(|member| member.joined_at <= height);
+        member.map(|member| member.standing).ok_or(Refusal::NotAMember(*author))
+    }
+
+    fn check_active(&self, author: &BotId, height: Height) -> Result<(), Refusal> {
+        match self.check_member(author, height)? {
+            Standing::Active => Ok(()),
+            Standing::Dormant => Err(Refusal::NotAllowed(*author)),
+        }
+    }
+
+    fn is_here(&self, place: Place) -> Result<(), Refusal> {
+        if place == self.chain.place() { Ok(()) } else { Err(Refusal::Late) }
+    }
+
+    /// Whether a piece counts here and now; signatures are not looked at.
+    pub(super) fn check(&self, piece: &Piece) -> Result<(), Refusal> {
+        match piece {
+            Piece::Statement(statement) => self.check_statement(statement),
+            Piece::Offer(offer) => {
+                self.check_place(offer.seal.place())?;
+                self.is_here(offer.seal.place())?;
+                let Body::Seal { view, .. } = *offer.seal.body() else { return Err(Refusal::Layout) };
+                self.check_view(view)?;
+                let author = offer.seal.author();
+                let sealer = sealer(self.chain.place().header, view, self.chain.roster());
+                if sealer == Some(author) { Ok(()) } else { Err(Refusal::NotAllowed(author)) }
+            }
+            Piece::Evidence(evidence) => {
+                let author = evidence.author();
+                let since = evidence.pair().iter().map(|statement| statement.place().height).min();
+                self.check_member(&author, since.unwrap_or_default()).map(drop)
+            }
+            Piece::Backing(grant) => self.check_grant(grant),
+            Piece::Silence(silence) => self.check_silence(silence),
+        }
+    }
+
+    fn check_view(&self, view: View) -> Result<(), Refusal> {
+        let last = self.round.voter.view().0.saturating_add(VIEWS_AHEAD);
+        if view.0 <= last { Ok(()) } else { Err(Refusal::Ahead(self.chain.place().height)) }
+    }
+
+    fn check_statement(&self, statement: &Statement) -> Result<(), Refusal> {
+        let (author, place) = (statement.author(), statement.place());
+        self.check_place(place)?;
+        // What no round can seal is not held.
+        fits(&self.chain.standpoint(), statement).map_err(|why| match why {
+            Misfit::Place | Misfit::Stale => Refusal::Late,
+            Misfit::Author => Refusal::NotAMember(author),
+            _ => Refusal::NotAllowed(author),
+        })?;
+        let proposal_of = |id: &StatementId| {
+            let held = self.pool.statement(id).ok_or(Refusal::Unknown)?;
+            Ok((held.author(), held.proposal().ok_or(Refusal::Unknown)?))
+        };
+        match statement.body() {
+            Body::Proposal(proposal) => {
+                self.check_member(&author, place.height)?;
+                self.check_proposal(statement, proposal)
+            }
+            Body::Ballot(_) => self.check_member(&author, place.height).map(drop),
+            Body::Leave => self.check_member(&author, place.height).map(drop),
+            Body::Withdraw(id) => {
+                let (sponsor, _) = proposal_of(id)?;
+                if sponsor == author { Ok(()) } else { Err(Refusal::NotAllowed(author)) }
+            }
+            Body::Wake => {
+                self.is_here(place)?;
+                match self.check_member(&author, place.height)? {
+                    Standing::Dormant => Ok(()),
+                    Standing::Active => Err(Refusal::NotAllowed(author)),
+                }
+            }
+            Body::Accept(id) => {
+                self.is_here(place)?;
+                match proposal_of(id)?.1.ask {
+                    Ask::Admit(ref application) if application.key == author => Ok(()),
+                    _ => Err(Refusal::NotAllowed(author)),
+                }
+            }
+            Body::Endorse { proposal, .. } => {
+                self.check_active(&author, place.height)?;
+                if !matches!(proposal_of(proposal)?.1.ask, Ask::Admit(_)) {
+                    return Err(Refusal::NotAllowed(author));
+                }
+                let of_author = |other: &Arc<Statement>| {
+                    let about = matches!(other.body(), Body::Endorse { proposal: about, .. } if about != proposal);
+                    other.author() == author && about
+                };
+                let endorsed = self.pool.items().filter(|(other, _)| of_author(other)).count();
+                if endorsed < ENDORSEMENTS_OF_ONE { Ok(()) } else { Err(Refusal::TooMany(author)) }
+            }
+            Body::Ack { view, .. } | Body::Commit { view, .. } | Body::Status { view, .. } => {
+                self.is_here(place)?;
+                self.check_view(*view)?;
+                self.check_active(&author, place.height)
+            }
+            Body::Seal { .. } => Err(Refusal::Layout),
+        }
+    }
+
+    fn check_proposal(&self, statement: &Statement, proposal: &Proposal) -> Result<(), Refusal> {
+        let (author, height) = (statement.author(), statement.place().height);
+        if self.judged.contains_key(&statement.id()) {
+            return Err(Refusal::Late);
+        }
+        let then = self.chain_at(height).ok_or(Refusal::Late)?;
+        let numbers = then.rules().numbers(then.roster().active_len());
+        let is_allowed = match &proposal.ask {
+            Ask::Remove { reports, .. } if reports.is_empty() => true,
+            Ask::Remove { subject, reports } => {
+                let enough = reports.len() >= numbers.observers as usize && numbers.active > numbers.observers;
+                enough && reports.iter().all(|report| self.is_report(report, subject, height))
+            }
+            Ask::Rekey(application) => then.roster().get(&application.by).is_some(),
+            Ask::Admit(_) | Ask::Amend(_) | Ask::Revoke { .. } => true,
+        };
+        if is_allowed { Ok(()) } else { Err(Refusal::NotAllowed(author)) }
+    }
+
+    /// Whether a report speaks for an active member at a height, or the one before.
+    fn is_report(&self, report: &Report, subject: &BotId, height: Height) -> bool {
+        let at = report.place.height;
+        let is_near = at == height || at.next() == height;
+        let then = self.chain_at(at);
+        is_near
+            && self.check_place(report.place).is_ok()
+            && report.observer != *subject
+            && then.is_some_and(|chain| chain.roster().get_active(&report.observer).is_some())
+    }
+
+    fn check_silence(&self, silence: &Silence) -> Result<(), Refusal> {
+        let (report, here) = (&silence.report, self.chain.place());
+        self.check_place(report.place)?;
+        if report.place.height.next() < here.height {
+            return Err(Refusal::Late);
+        }
+        self.check_active(&report.observer, report.place.height)?;
+        if self.chain.roster().get(&silence.subject).is_none() || report.observer == silence.subject {
+            return Err(Refusal::NotAllowed(report.observer));
+        }
+        if self.reports_of(&report.observer, &silence.subject) < REPORTS_OF_ONE {
+            Ok(())
+        } else {
+            Err(Refusal::TooMany(report.observer))
+        }
+    }
+
+    /// How many others a member reports as silent.
+    fn reports_of(&self, observer: &BotId, but: &BotId) -> usize {
+        let of_one = self.pool.iter().filter(|(_, held)| match &held.piece {
+            Piece::Silence(other) => other.report.observer == *observer && other.subject != *but,
+            _ => false,
+        });
+        of_one.count()
+    }
+
+    fn check_grant(&self, grant: &Backing) -> Result<(), Refusal> {
+        let proposal = self.pool.statement(&grant.proposal).and_then(Statement::proposal).ok_or(Refusal::Unknown)?;
+        let then = self.chain_at(grant.height).ok_or(Refusal::Late)?;
+        let mut support = Support::default();
+        for statement in &grant.statements {
+            let is_active = then.roster().get_active(&statement.author());
+            if is_active.is_none_or(|member| member.joined_at > statement.place().height) {
+                return Err(Refusal::NotAMember(statement.author()));
+            }
+            support.count(&grant.proposal, statement);
+        }
+        let by_hand = matches!(proposal.ask, Ask::Admit(_)) && support.is_endorsed(then.roster(), then.rules());
+        let is_complete = support.has_quorum(then.roster(), then.rules()) || by_hand;
+        if is_complete && guest::grant(proposal).is_some() { Ok(()) } else { Err(Refusal::Unknown) }
+    }
+
+    /// Whether what is held now completes a guest's rights, or ends them.
+    pub(super) fn look_for_grants(&mut self, proposals: &[StatementId]) {
+        for id in proposals {
+            let is_open = self.pool.in_slot(&Slot::Grant(*id)).next().is_none();
+            let statement = self.pool.statement(id).filter(|_| is_open);
+            let Some(proposal) = statement.and_then(Statement::proposal) else { continue };
+            if guest::grant(proposal).is_none() {
+                continue;
+            }
+            let is_admit = matches!(proposal.ask, Ask::Admit(_));
+            let (roster, rules) = (self.chain.roster(), self.chain.rules());
+            let (mut votes, mut hands) = (Support::default(), Support::default());
+            let (mut ballots, mut endorsements) = (Vec::new(), Vec::new());
+            for member in roster.active() {
+                if let Some(ballot) = self.pool.ballot(&member.key)
+                    && ballot.ballot().is_some_and(|ballot| ballot.answer(id).is_some())
+                {
+                    votes.count(id, ballot);
+                    ballots.push((**ballot).clone());
+                }
+                if let Some(held) = self.pool.in_slot(&Slot::Endorse(member.key, *id)).next()
+                    && let Piece::Statement(endorsement) = &held.piece
+                {
+                    hands.count(id, endorsement);
+                    endorsements.push((**endorsement).clone());
+                }
+            }
+            let mut statements = if votes.has_quorum(roster, rules) {
+                ballots
+            } else if is_admit && hands.is_endorsed(roster, rules) {
+                endorsements
+            } else {
+                continue;
+            };
+            statements.sort_by_key(Statement::id);
+            let height = self.chain.place().height;
+            let piece = Piece::Backing(Arc::new(Backing { proposal: *id, height, statements }));
+            self.put(piece.id(), piece, None);
+        }
+    }
+
+    pub(super) fn take_grant(&mut self, grant: &Backing) {
+        let Some(statement) = self.pool.statement(&grant.proposal) else { return };
+        let height = statement.place().height;
+        match statement.proposal().map(|proposal| &proposal.ask) {
+            Some(Ask::Admit(application)) => {
+                let key = application.key;
+                self.guests.admit(key, grant.proposal, height);
+                if self.guests.is_guest(&key) {
+                    self.notify(LedgerEvent::Guest { key });
+                }
+            }
+            Some(Ask::Remove { subject, .. } | Ask::Revoke { subject }) => {
+                let key = *subject;
+                self.guests.revoke(key, height);
+                self.notify(LedgerEvent::Revoked { key });
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn question(&self, statement: &Statement, since: u64) -> Question {
+        let proposal = statement.proposal().expect("a proposal asks");
+        let left = self.chain.rules().vote_window_ms.saturating_sub(self.clock.age(since));
+        Question {
+            id: statement.id(),
+            sponsor: statement.author(),
+            ask: proposal.ask.clone(),
+            text: proposal.text.clone(),
+            deadline: crate::time::UnixMillis(self.clock.wall.0.saturating_add(left)),
+            answer: self.answers.get(&statement.id()).copied(),
+        }
+    }
+}

@@ -1,0 +1,693 @@
+//! The machine: one bot's part in the ledger of its community.
+//!
+//! Statements of all members are collected and passed on; when a window is over, the members seal what was voted, and everybody
+//! goes one height on. The host stores records, tells the time, and carries messages.
+
+mod admit;
+mod clock;
+mod events;
+mod message;
+mod owner;
+mod peers;
+mod piece;
+mod pool;
+mod records;
+mod round;
+mod seal;
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+pub use admit::Refusal;
+use clock::{Clock, spans};
+pub use events::{Fork, LedgerAction, LedgerEvent, Question};
+pub use message::{LedgerMessage, MAX_FRAME, Whole};
+pub use owner::WishError;
+pub use peers::Channel;
+use peers::{COMPARISONS, Peer, Peers};
+pub use piece::{Backing, MAX_PIECE, Offer, Piece, PieceId, Silence};
+use pool::{Pool, bucket};
+pub use records::LedgerRestoreError;
+use round::Round;
+
+use super::certificate::{Certificate, Chain, ChainError, Genesis};
+use super::guest::Guests;
+use super::header::Outcome;
+use super::ids::{HeaderId, Height, Place, StatementId, View};
+use super::roster::Roster;
+use super::rules::Rules;
+use super::sealing::Voter;
+use super::statement::{Answer, Body, Statement};
+use crate::crypto::{Crypto, Signer};
+use crate::identity::{BotId, CommunityId, Identity};
+use crate::time::UnixMillis;
+
+/// Whether this key may have signed anything in this community before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Journal {
+    /// It never did: a founder at the founding, an applicant.
+    New,
+    /// It may have, and the records of it are lost: it promises nothing until the others told it what it had promised.
+    Lost,
+}
+
+/// One bot's part in the ledger.
+pub struct Ledger {
+    own: BotId,
+    community: CommunityId,
+    crypto: Arc<dyn Crypto>,
+    signer: Box<dyn Signer>,
+    genesis: Bytes,
+    chain: Chain,
+    /// The chain at earlier heights that statements may still stand on, the oldest first.
+    past: VecDeque<Chain>,
+    /// All headers' names, by height.
+    headers: Vec<HeaderId>,
+    /// All certificates, from height 1.
+    certificates: Vec<Bytes>,
+    clock: Clock,
+    pool: Pool,
+    round: Round,
+    peers: Peers,
+    guests: Guests,
+    /// What was judged lately, and at which height it was.
+    judged: BTreeMap<StatementId, Height>,
+    answers: BTreeMap<StatementId, Answer>,
+    /// The number of the newest own ballot or endorsement.
+    number: u64,
+    /// The height at which this bot last said that it is here.
+    answered_at: Option<Height>,
+    /// Own pieces that leave once they are durable.
+    held: VecDeque<(u64, Piece)>,
+    writes: u64,
+    outbox: VecDeque<LedgerAction>,
+    /// How much of a question's window was over when the owner was last reminded.
+    reminded: BTreeMap<StatementId, u8>,
+    /// Members whose ballots wait, so that a replacement a second does not cost everybody one.
+    held_back: BTreeMap<BotId, u64>,
+    last_spread: BTreeMap<BotId, u64>,
+    compared_at: u64,
+    /// Whether what it promised is lost, and no height began before its eyes since.
+    lost: bool,
+    forked: Option<Box<Fork>>,
+}
+
+impl Ledger {
+    /// Begins at the genesis, without records.
+    #[must_use]
+    pub fn new(
+        crypto: Arc<dyn Crypto>,
+        identity: &Identity,
+        genesis: &Genesis,
+        journal: Journal,
+        now: UnixMillis,
+    ) -> Self {
+        let mut ledger = Self::start(crypto, identity, genesis, now);
+        ledger.persist(records::GENESIS.into(), ledger.genesis.clone());
+        ledger.write_clock();
+        if journal == Journal::Lost {
+            ledger.lost = true;
+            ledger.lose_promises();
+        }
+        ledger
+    }
+
+    fn start(crypto: Arc<dyn Crypto>, identity: &Identity, genesis: &Genesis, now: UnixMillis) -> Self {
+        let chain = Chain::start(genesis);
+        Self {
+            own: identity.id(),
+            community: genesis.community(),
+            signer: crypto.signer(identity.seed()),
+            crypto,
+            genesis: genesis.to_bytes().into(),
+            headers: alloc::vec![chain.place().header],
+            chain,
+            past: VecDeque::new(),
+            certificates: Vec::new(),
+            clock: Clock { wall: now, ..Clock::default() },
+            pool: Pool::default(),
+            round: Round::new(Voter::new()),
+            peers: Peers::new(),
+            guests: Guests::default(),
+            judged: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            number: 0,
+            answered_at: None,
+            held: VecDeque::new(),
+            writes: 0,
+            outbox: VecDeque::new(),
+            reminded: BTreeMap::new(),
+            held_back: BTreeMap::new(),
+            last_spread: BTreeMap::new(),
+            compared_at: 0,
+            lost: false,
+            forked: None,
+        }
+    }
+
+    // ---- what happened ----
+
+    /// Tells that a link to a peer is open.
+    pub fn handle_link_up(&mut self, now: UnixMillis, channel: Channel, peer: BotId) {
+        self.tell_time(now);
+        self.peers.insert(channel, Peer::new(peer));
+        self.say_here(channel);
+        self.settle();
+    }
+
+    /// Tells that a link is closed.
+    pub fn handle_link_down(&mut self, channel: Channel) {
+        self.peers.remove(&channel);
+    }
+
+    /// Takes a peer's message. Pieces that do not count here are left out, and the last reason is told.
+    ///
+    /// # Errors
+    /// [`Refusal`]; everything else in the message was taken.
+    pub fn handle_message(&mut self, now: UnixMillis, channel: Channel, message: LedgerMessage) -> Result<(), Refusal> {
+        self.tell_time(now);
+        let result = self.take_message(channel, message);
+        self.settle();
+        result
+    }
+
+    /// Tells the time. Early and repeated calls do no harm.
+    pub fn handle_tick(&mut self, now: UnixMillis) {
+        self.tell_time(now);
+        let unit = self.chain.rules().unit_ms();
+        if self.clock.age(self.clock.saved) >= unit {
+            self.write_clock();
+        }
+        if self.clock.age(self.compared_at) >= 2 * unit {
+            self.compared_at = self.clock.elapsed;
+            self.peers.values_mut().for_each(|peer| {
+                peer.comparisons = COMPARISONS;
+                peer.asked = false;
+            });
+            self.say_here_to_all();
+        }
+        self.spread_held_back();
+        if self.round.view_since.is_none() && self.has_work() {
+            self.round.view_since = Some(self.clock.elapsed);
+        }
+        self.remind();
+        self.settle();
+    }
+
+    /// Tells that this write, and all before it, are durable: what waited for it leaves.
+    pub fn persisted(&mut self, write: u64) {
+        while self.held.front().is_some_and(|(needed, _)| *needed <= write) {
+            let Some((_, piece)) = self.held.pop_front() else { break };
+            // One of an older height has come too late by itself.
+            let _ = self.admit(piece, None);
+        }
+        self.settle();
+    }
+
+    /// When to tell the time again.
+    #[must_use]
+    pub fn wake_at(&self) -> UnixMillis {
+        /// No clock ticks faster.
+        const LEAST: u64 = 5;
+        let unit = self.chain.rules().unit_ms();
+        let is_busy = self.pool.len() > 0 || self.round.view_since.is_some();
+        let span = if is_busy { unit / 4 } else { unit };
+        UnixMillis(self.clock.wall.0.saturating_add(span.max(LEAST)))
+    }
+
+    /// What to do next; nothing when all is done.
+    pub fn poll(&mut self) -> Option<LedgerAction> {
+        self.outbox.pop_front()
+    }
+
+    /// The next message for a peer whose link has room.
+    pub fn next_message(&mut self, channel: Channel) -> Option<LedgerMessage> {
+        let (own, pool) = (self.chain.place(), &self.pool);
+        self.peers.get_mut(&channel)?.next(own, pool, &self.certificates)
+    }
+
+    // ---- what it knows ----
+
+    /// The community.
+    #[must_use]
+    pub const fn community(&self) -> &CommunityId {
+        &self.community
+    }
+
+    /// The newest height.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        self.chain.place()
+    }
+
+    /// All members.
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        self.chain.roster()
+    }
+
+    /// The rules.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        self.chain.rules()
+    }
+
+    /// The chain.
+    #[must_use]
+    pub const fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// A certificate, by its height from 1.
+    #[must_use]
+    pub fn certificate(&self, height: Height) -> Option<&Bytes> {
+        self.certificates.get(usize::try_from(height.0).ok()?.checked_sub(1)?)
+    }
+
+    /// Questions that have no answer yet, the oldest first.
+    #[must_use]
+    pub fn questions(&self) -> Vec<Question> {
+        let mut open: Vec<_> =
+            self.pool.proposals().map(|(statement, _, since)| (since, self.question(statement, since))).collect();
+        open.sort_by_key(|(since, question)| (*since, question.id));
+        open.into_iter().map(|(_, question)| question).collect()
+    }
+
+    /// Whether a key has a guest's rights.
+    #[must_use]
+    pub fn is_guest(&self, key: &BotId) -> bool {
+        self.guests.is_guest(key)
+    }
+
+    /// Two stories of one height, when somebody showed them; the ledger has stopped then.
+    #[must_use]
+    pub fn fork(&self) -> Option<&Fork> {
+        self.forked.as_deref()
+    }
+
+    /// The view in which this bot is, and whether the round is being sealed.
+    #[must_use]
+    pub const fn view(&self) -> (View, bool) {
+        (self.round.voter.view(), self.round.view_since.is_some())
+    }
+
+    /// How many pieces are held.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        self.pool.len()
+    }
+
+    // ---- inside ----
+
+    fn tell_time(&mut self, now: UnixMillis) {
+        self.clock.tick(now, self.chain.rules());
+    }
+
+    fn notify(&mut self, event: LedgerEvent) {
+        self.outbox.push_back(LedgerAction::Notify(event));
+    }
+
+    /// After every input: what has become possible is done, and whoever is to be told is.
+    fn settle(&mut self) {
+        self.advance();
+        self.answer_by_itself();
+        let own = self.chain.place();
+        for (channel, peer) in &self.peers {
+            let already = self.outbox.iter().any(|action| *action == LedgerAction::Send(*channel));
+            if peer.has_something(own) && !already {
+                self.outbox.push_back(LedgerAction::Send(*channel));
+            }
+        }
+    }
+
+    /// Signs what was promised, makes both durable, and lets the statement go then.
+    fn promise(&mut self, body: Body) {
+        self.write_voter();
+        self.say(body);
+    }
+
+    /// Signs something that leaves once it is durable.
+    fn say(&mut self, body: Body) -> Option<StatementId> {
+        let place = self.chain.place();
+        let statement = Statement::new(&self.community, self.own, place, body, &*self.signer).ok()?;
+        let id = statement.id();
+        self.hold(Piece::Statement(Arc::new(statement)));
+        Some(id)
+    }
+
+    fn hold(&mut self, piece: Piece) {
+        self.write_piece(&piece.id(), &piece, self.clock.elapsed);
+        self.held.push_back((self.writes, piece));
+    }
+
+    /// Passes a piece on to everybody who does not have it.
+    fn spread(&mut self, id: PieceId, piece: &Piece, from: Option<Channel>) {
+        if let Piece::Statement(statement) = piece
+            && matches!(statement.body(), Body::Ballot(_))
+        {
+            let author = statement.author();
+            let (now, pause) = (self.clock.elapsed, self.chain.rules().unit_ms() / 4);
+            let last = self.last_spread.get(&author).copied();
+            if last.is_some_and(|last| now.saturating_sub(last) < pause) {
+                self.held_back.insert(author, last.unwrap_or_default().saturating_add(pause));
+                return;
+            }
+            self.last_spread.insert(author, now);
+        }
+        for (channel, peer) in &mut self.peers {
+            if Some(*channel) != from {
+                peer.offer(id, piece.rank());
+            }
+        }
+    }
+
+    fn spread_held_back(&mut self) {
+        let now = self.clock.elapsed;
+        let due: Vec<BotId> = self.held_back.iter().filter(|(_, at)| **at <= now).map(|(author, _)| *author).collect();
+        for author in due {
+            self.held_back.remove(&author);
+            self.last_spread.insert(author, now);
+            let Some(ballot) = self.pool.ballot(&author).cloned() else { continue };
+            let piece = Piece::Statement(ballot);
+            self.peers.values_mut().for_each(|peer| peer.offer(piece.id(), piece.rank()));
+        }
+    }
+
+    fn here(&mut self) -> LedgerMessage {
+        LedgerMessage::Here { place: self.chain.place(), digests: self.pool.digests().to_vec() }
+    }
+
+    fn say_here(&mut self, channel: Channel) {
+        let here = self.here();
+        if let Some(peer) = self.peers.get_mut(&channel) {
+            peer.say(here);
+        }
+    }
+
+    fn say_here_to_all(&mut self) {
+        let here = self.here();
+        self.peers.values_mut().for_each(|peer| peer.say(here.clone()));
+    }
+
+    fn take_message(&mut self, channel: Channel, message: LedgerMessage) -> Result<(), Refusal> {
+        if !self.peers.contains_key(&channel) {
+            return Ok(());
+        }
+        match message {
+            LedgerMessage::Here { place, digests } => self.take_here(channel, place, &digests),
+            LedgerMessage::AskCertificates { after } => {
+                let newest = self.chain.place().height;
+                if let Some(peer) = self.peers.get_mut(&channel) {
+                    peer.send_certificates(after, newest, &self.genesis);
+                }
+            }
+            LedgerMessage::Have { buckets, names } => self.take_have(channel, buckets, &names),
+            LedgerMessage::Want { names } => {
+                for id in names {
+                    let rank = self.pool.get(&id).map(|held| held.piece.rank());
+                    if let (Some(rank), Some(peer)) = (rank, self.peers.get_mut(&channel)) {
+                        peer.repeat(id, rank);
+                    }
+                }
+            }
+            LedgerMessage::Pieces(pieces) => {
+                let results: Vec<_> = pieces.iter().map(|bytes| self.take_piece(channel, bytes)).collect();
+                return results.into_iter().find(Result::is_err).unwrap_or(Ok(()));
+            }
+            LedgerMessage::Part { whole, at, of, bytes } => {
+                let Some(peer) = self.peers.get_mut(&channel) else { return Ok(()) };
+                let Some(bytes) = peer.take_part(whole, at, of, &bytes) else { return Ok(()) };
+                match whole {
+                    Whole::Piece => return self.take_piece(channel, &bytes),
+                    Whole::Certificate => self.take_certificate(channel, &bytes),
+                    // It is known already, or this ledger would not be.
+                    Whole::Genesis => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_piece(&mut self, channel: Channel, bytes: &Bytes) -> Result<(), Refusal> {
+        // What stands in a socket's buffer is not to be kept with it.
+        let bytes = Bytes::copy_from_slice(bytes);
+        let piece = Piece::read(&self.community, &bytes).map_err(|_| Refusal::Layout)?;
+        self.admit(piece, Some(channel))
+    }
+
+    fn take_here(&mut self, channel: Channel, place: Place, digests: &[pool::Digest]) {
+        let own = self.chain.place();
+        let ours = self.pool.digests();
+        let after = own.height;
+        let Some(peer) = self.peers.get_mut(&channel) else { return };
+        peer.place = Some(place);
+        if place.height > own.height {
+            if !peer.asked {
+                peer.asked = true;
+                peer.say(LedgerMessage::AskCertificates { after: Some(after) });
+            }
+            return;
+        }
+        if place.height == own.height && place.header != own.header {
+            // Two stories: whoever has the other one shows its certificate.
+            if let Some(before) = after.0.checked_sub(1) {
+                peer.say(LedgerMessage::AskCertificates { after: Some(Height(before)) });
+            }
+            return;
+        }
+        if place != own {
+            return;
+        }
+        let differ: Vec<usize> = (0..pool::BUCKETS).filter(|at| digests.get(*at) != Some(&ours[*at])).collect();
+        if differ.is_empty() {
+            let key = peer.key;
+            self.hear(&key);
+            return;
+        }
+        // One side begins: both would send everything twice.
+        if peer.comparisons == 0 || self.own > peer.key {
+            return;
+        }
+        peer.comparisons -= 1;
+        let (mut buckets, mut names) = (0_u64, Vec::new());
+        for at in differ {
+            let in_bucket: Vec<PieceId> = self.pool.bucket(at).copied().collect();
+            if !names.is_empty() && names.len() + in_bucket.len() > message::MAX_NAMES {
+                peer.say(LedgerMessage::Have { buckets, names: core::mem::take(&mut names) });
+                buckets = 0;
+            }
+            buckets |= 1 << at;
+            names.extend(in_bucket);
+        }
+        peer.say(LedgerMessage::Have { buckets, names });
+    }
+
+    /// A peer says all that it has in some buckets: it gets what it lacks, and is asked for what is lacking here.
+    fn take_have(&mut self, channel: Channel, buckets: u64, names: &[PieceId]) {
+        let Some(peer) = self.peers.get_mut(&channel) else { return };
+        for at in (0..pool::BUCKETS).filter(|at| buckets >> at & 1 == 1) {
+            for id in self.pool.bucket(at) {
+                if let (Err(_), Some(held)) = (names.binary_search(id), self.pool.get(id)) {
+                    peer.repeat(*id, held.piece.rank());
+                }
+            }
+        }
+        let is_asked = |id: &&PieceId| buckets >> bucket(id) & 1 == 1 && self.pool.get(id).is_none();
+        let wanted: Vec<PieceId> = names.iter().filter(is_asked).copied().collect();
+        for some in wanted.chunks(message::MAX_NAMES) {
+            peer.say(LedgerMessage::Want { names: some.to_vec() });
+        }
+        // So that the other side hears when both hold the same.
+        self.say_here(channel);
+    }
+
+    fn take_certificate(&mut self, channel: Channel, bytes: &Bytes) {
+        let Ok(certificate) = Certificate::from_bytes(bytes) else { return };
+        match self.follow(&certificate) {
+            Ok(()) => {
+                if self.lost {
+                    // It may have promised something at this height too.
+                    self.lose_promises();
+                }
+                if let Some(peer) = self.peers.get_mut(&channel) {
+                    peer.asked = false;
+                }
+            }
+            Err(ChainError::Height { .. } | ChainError::Previous) => self.look_for_fork(certificate),
+            Err(_) => {}
+        }
+    }
+
+    /// Another certificate for a height that is known: if it holds, too many cheated.
+    fn look_for_fork(&mut self, theirs: Certificate) {
+        let height = theirs.header.height;
+        let Some(ours) = self.certificate(height).and_then(|bytes| Certificate::from_bytes(bytes).ok()) else { return };
+        let before = height.0.checked_sub(1).and_then(|before| self.chain_at(Height(before)));
+        let Some(before) = before.filter(|_| ours.header != theirs.header).cloned() else { return };
+        if before.clone().follow(&theirs, &*self.crypto).is_err() || self.forked.is_some() {
+            return;
+        }
+        let signers: BTreeSet<BotId> = ours.signers(before.roster()).map(|member| member.key).collect();
+        let signed_both =
+            theirs.signers(before.roster()).map(|member| member.key).filter(|key| signers.contains(key)).collect();
+        let fork = Box::new(Fork { ours, theirs, signed_both });
+        self.forked = Some(fork.clone());
+        self.notify(LedgerEvent::Forked(fork));
+    }
+
+    /// Goes one height on.
+    fn follow(&mut self, certificate: &Certificate) -> Result<(), ChainError> {
+        if self.forked.is_some() {
+            return Err(ChainError::Previous);
+        }
+        let before = self.chain.clone();
+        self.chain.follow(certificate, &*self.crypto)?;
+        let place = self.chain.place();
+        self.headers.push(place.header);
+        let bytes = Bytes::from(certificate.to_bytes());
+        self.persist(records::certificate_key(place.height), bytes.clone());
+        self.certificates.push(bytes);
+        self.past.push_back(before);
+        // Statements stand on this many heights before the newest, reports on one more.
+        let kept = usize::from(self.chain.rules().stale_after) + 2;
+        while self.past.len() > kept {
+            self.past.pop_front();
+        }
+        self.round = Round::new(Voter::new());
+        self.write_voter();
+        self.close_questions(certificate);
+        self.sweep();
+        let header = &certificate.header;
+        let is_active = self.chain.roster().get_active(&self.own).is_some();
+        self.notify(LedgerEvent::Height {
+            height: header.height,
+            departed: header.changes.departed.iter().map(|(key, _)| *key).collect(),
+            admitted: header.changes.admitted.iter().map(|(key, _)| *key).collect(),
+            dormant: header.changes.dormant.clone(),
+            woken: header.changes.woken.clone(),
+            is_active,
+        });
+        let pool = &self.pool;
+        self.peers.values_mut().for_each(|peer| peer.turn_over(pool));
+        self.say_here_to_all();
+        Ok(())
+    }
+
+    fn close_questions(&mut self, certificate: &Certificate) {
+        let header = &certificate.header;
+        for (proposal, outcome) in &header.outcomes {
+            self.judged.insert(*proposal, header.height);
+            self.answers.remove(proposal);
+            self.reminded.remove(proposal);
+            self.guests.close(*proposal);
+            self.notify(LedgerEvent::Decided { proposal: *proposal, outcome: *outcome, height: header.height });
+        }
+        let oldest = Height(header.height.0.saturating_sub(u64::from(self.chain.rules().stale_after)));
+        // A proposal is judged at its own height at the earliest: later than this nobody can bring it back.
+        self.judged.retain(|_, at| *at >= oldest);
+        self.guests.forget_below(oldest);
+    }
+
+    /// Forgets what does not count at the new height.
+    fn sweep(&mut self) {
+        // Once for the proposals, once for what speaks about them.
+        for _ in 0..2 {
+            let gone: Vec<(PieceId, bool)> = self
+                .pool
+                .iter()
+                .filter(|(_, held)| self.check(&held.piece).is_err())
+                .map(|(id, held)| (*id, matches!(pool::slot(&held.piece), pool::Slot::Proposal(..))))
+                .collect();
+            for (id, was_proposal) in gone {
+                self.pool.forget(&id);
+                self.forget_record(&id);
+                let proposal = StatementId(id.0);
+                if was_proposal && !self.judged.contains_key(&proposal) {
+                    self.answers.remove(&proposal);
+                    self.reminded.remove(&proposal);
+                    self.guests.close(proposal);
+                    self.notify(LedgerEvent::Stale { proposal });
+                }
+            }
+        }
+        let roster = self.chain.roster();
+        self.last_spread.retain(|author, _| roster.get(author).is_some());
+        self.held_back.retain(|author, _| roster.get(author).is_some());
+    }
+
+    /// This bot lost what it promised: it waits for the word of every other active member.
+    fn lose_promises(&mut self) {
+        if self.chain.roster().get_active(&self.own).is_none() {
+            return;
+        }
+        let others: BTreeSet<BotId> =
+            self.chain.roster().active().map(|member| member.key).filter(|key| *key != self.own).collect();
+        if !others.is_empty() {
+            self.notify(LedgerEvent::Unsure { unheard: others.iter().copied().collect() });
+            self.round.unheard = Some(others);
+        }
+    }
+
+    /// A member holds what this bot holds: nothing that it promised is unknown there.
+    fn hear(&mut self, member: &BotId) {
+        let Some(unheard) = &mut self.round.unheard else { return };
+        unheard.remove(member);
+        if !unheard.is_empty() {
+            return;
+        }
+        let (mut view, mut locked) = (View(0), None);
+        let own = self.own;
+        let votes: Vec<Body> = self
+            .pool
+            .iter()
+            .filter_map(|(_, held)| match &held.piece {
+                Piece::Statement(statement) if statement.author() == own => Some(statement.body().clone()),
+                Piece::Offer(offer) if offer.seal.author() == own => Some(offer.seal.body().clone()),
+                _ => None,
+            })
+            .collect();
+        for vote in &votes {
+            match vote {
+                Body::Seal { view: in_view, .. }
+                | Body::Ack { view: in_view, .. }
+                | Body::Status { view: in_view, .. } => {
+                    view = view.max(*in_view);
+                }
+                Body::Commit { view: in_view, header } => locked = locked.max(Some((*in_view, *header))),
+                _ => {}
+            }
+        }
+        view = locked.map_or(view, |(in_view, _)| view.max(in_view));
+        let sealed = votes.iter().any(|vote| matches!(vote, Body::Seal { view: at, .. } if *at == view));
+        let acked = votes.iter().any(|vote| matches!(vote, Body::Ack { view: at, .. } if *at == view));
+        self.round.voter = Voter::recalled(view, sealed, acked, locked);
+        self.round.unheard = None;
+        self.lost = false;
+        self.write_voter();
+    }
+
+    /// What became of a question, for as long as anybody could ask again.
+    #[must_use]
+    pub fn outcome(&self, proposal: &StatementId) -> Option<(Height, Outcome)> {
+        let height = *self.judged.get(proposal)?;
+        let certificate = Certificate::from_bytes(self.certificate(height)?).ok()?;
+        let at = certificate.header.outcomes.binary_search_by_key(proposal, |(id, _)| *id).ok()?;
+        Some((height, certificate.header.outcomes[at].1))
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger")
+            .field("own", &self.own)
+            .field("place", &self.chain.place())
+            .field("pieces", &self.pool.len())
+            .field("voter", &self.round.voter)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,355 @@
+//! Everything that is held between two certificates: bounded by what members may say, and the same wherever it arrived in
+//! whatever order.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::piece::{Piece, PieceId};
+use crate::crypto::sha256;
+use crate::identity::BotId;
+use crate::ledger::evidence::Evidence;
+use crate::ledger::ids::{Height, StatementId, View};
+use crate::ledger::statement::{Ask, Ballot, Body, Proposal, Statement};
+
+/// Parts of the pool that are compared with a peer's one by one.
+pub(super) const BUCKETS: usize = 64;
+
+/// What a bucket holds, as a hash.
+pub(super) type Digest = [u8; 16];
+
+/// A place for pieces of which one or two are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Slot {
+    Proposal(BotId, Height, u8),
+    Ballot(BotId),
+    Withdraw(StatementId),
+    Accept(StatementId),
+    Wake(BotId),
+    Leave(BotId),
+    Endorse(BotId, StatementId),
+    Seal(View, BotId),
+    Ack(View, BotId),
+    Commit(View, BotId),
+    Status(View, BotId),
+    Evidence(BotId),
+    Grant(StatementId),
+    Silence(BotId, BotId),
+}
+
+/// What decides between pieces of one slot, before their names do.
+fn number(piece: &Piece) -> u64 {
+    match piece {
+        Piece::Statement(statement) => match statement.body() {
+            Body::Ballot(Ballot { number, .. }) | Body::Endorse { number, .. } => *number,
+            _ => 0,
+        },
+        Piece::Silence(silence) => silence.report.place.height.0,
+        Piece::Offer(_) | Piece::Evidence(_) | Piece::Backing(_) => 0,
+    }
+}
+
+pub(super) fn slot(piece: &Piece) -> Slot {
+    match piece {
+        Piece::Statement(statement) => of_statement(statement),
+        Piece::Offer(offer) => of_statement(&offer.seal),
+        Piece::Evidence(evidence) => Slot::Evidence(evidence.author()),
+        Piece::Backing(grant) => Slot::Grant(grant.proposal),
+        Piece::Silence(silence) => Slot::Silence(silence.report.observer, silence.subject),
+    }
+}
+
+fn of_statement(statement: &Statement) -> Slot {
+    let author = statement.author();
+    match statement.body() {
+        Body::Proposal(Proposal { slot, .. }) => Slot::Proposal(author, statement.place().height, *slot),
+        Body::Ballot(_) => Slot::Ballot(author),
+        Body::Withdraw(proposal) => Slot::Withdraw(*proposal),
+        Body::Accept(proposal) => Slot::Accept(*proposal),
+        Body::Wake => Slot::Wake(author),
+        Body::Leave => Slot::Leave(author),
+        Body::Endorse { proposal, .. } => Slot::Endorse(author, *proposal),
+        Body::Seal { view, .. } => Slot::Seal(*view, author),
+        Body::Ack { view, .. } => Slot::Ack(*view, author),
+        Body::Commit { view, .. } => Slot::Commit(*view, author),
+        Body::Status { view, .. } => Slot::Status(*view, author),
+    }
+}
+
+/// Of how many pieces a slot shows that they conflict: the second is kept beside the first.
+const fn room(slot: &Slot) -> usize {
+    match slot {
+        Slot::Withdraw(_)
+        | Slot::Accept(_)
+        | Slot::Wake(_)
+        | Slot::Leave(_)
+        | Slot::Evidence(_)
+        | Slot::Grant(_)
+        | Slot::Silence(..) => 1,
+        _ => 2,
+    }
+}
+
+/// A piece that is held.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) piece: Piece,
+    /// When it came, on the ledger's own count of time.
+    pub(super) since: u64,
+}
+
+/// What became of a piece.
+#[derive(Debug, Default)]
+pub(super) struct Put {
+    pub(super) is_new: bool,
+    /// What it replaced.
+    pub(super) dropped: Vec<PieceId>,
+    /// What it shows together with others.
+    pub(super) evidence: Option<Evidence>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    pieces: BTreeMap<PieceId, Held>,
+    slots: BTreeMap<Slot, Vec<PieceId>>,
+    /// Statements that are held inside other pieces only.
+    inner: BTreeMap<StatementId, PieceId>,
+    /// Ballots' numbers and since when they are held: the one before the newest that settled, and the newest.
+    settling: BTreeMap<BotId, [(u64, u64); 2]>,
+    /// Nothing for a bucket that changed since.
+    digests: BTreeMap<usize, Digest>,
+}
+
+impl Pool {
+    /// Puts a piece in that was checked; `settling` is how long a ballot takes to settle.
+    pub(super) fn put(&mut self, id: PieceId, piece: Piece, since: u64, settling: u64) -> Put {
+        let mut put = Put::default();
+        if self.pieces.contains_key(&id) {
+            return put;
+        }
+        let at = slot(&piece);
+        let mut kept = self.slots.get(&at).cloned().unwrap_or_default();
+        let newest = kept.first().map(|other| number(&self.pieces[other].piece));
+        if newest.is_some_and(|newest| number(&piece) < newest) {
+            return put;
+        }
+        put.evidence = self.conflict(&piece, &kept);
+        if newest.is_some_and(|newest| number(&piece) > newest) {
+            put.dropped = core::mem::take(&mut kept);
+        }
+        let place = kept.binary_search(&id).unwrap_or_else(|place| place);
+        kept.insert(place, id);
+        put.dropped.extend(kept.split_off(kept.len().min(room(&at))));
+        put.is_new = !put.dropped.contains(&id);
+        for gone in put.dropped.clone() {
+            self.forget(&gone);
+        }
+        put.dropped.retain(|gone| *gone != id);
+        if put.is_new {
+            if let (Slot::Ballot(author), Piece::Statement(statement)) = (at, &piece) {
+                self.settle(author, statement.ballot().map_or(0, |ballot| ballot.number), since, settling);
+            }
+            self.inner.extend(piece.inner().iter().map(|statement| (statement.id(), id)));
+            self.touch(&id);
+            self.pieces.insert(id, Held { piece, since });
+        }
+        if kept.is_empty() {
+            self.slots.remove(&at);
+        } else {
+            self.slots.insert(at, kept);
+        }
+        put
+    }
+
+    /// What a piece and others of its author show.
+    fn conflict(&self, piece: &Piece, same_slot: &[PieceId]) -> Option<Evidence> {
+        let statement = convicting(piece)?;
+        let author = statement.author();
+        let first = View(0);
+        let others: Vec<PieceId> = match statement.body() {
+            // A Status speaks about all Commits before it.
+            Body::Status { view, .. } => {
+                let earlier = self.slots.range(Slot::Commit(first, author)..Slot::Commit(*view, author));
+                earlier.filter(|(slot, _)| is_by(slot, &author)).flat_map(|(_, ids)| ids.iter().copied()).collect()
+            }
+            Body::Commit { view, .. } => {
+                let later = self.slots.range(Slot::Status(*view, author)..Slot::Evidence(author));
+                later.filter(|(slot, _)| is_by(slot, &author)).flat_map(|(_, ids)| ids.iter().copied()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let all = same_slot.iter().chain(&others).filter_map(|id| convicting(&self.pieces.get(id)?.piece));
+        all.into_iter().find_map(|other| Evidence::of(other, statement))
+    }
+
+    fn settle(&mut self, author: BotId, number: u64, since: u64, settling: u64) {
+        let pairs = self.settling.entry(author).or_insert([(0, since), (number, since)]);
+        let [_, newest] = *pairs;
+        // One that is replaced before it settled is not asked for, and the one after it is, once it settles.
+        if number > newest.0 && since.saturating_sub(newest.1) >= settling {
+            *pairs = [newest, (number, since)];
+        }
+    }
+
+    /// The least number that a complete list has of an author: the newest that is held for so long.
+    pub(super) fn settled_number(&self, author: &BotId, now: u64, settling: u64) -> Option<u64> {
+        let pairs = self.settling.get(author)?;
+        pairs
+            .iter()
+            .rev()
+            .find(|(number, since)| *number > 0 && now.saturating_sub(*since) >= settling)
+            .map(|(n, _)| *n)
+    }
+
+    pub(super) fn forget(&mut self, id: &PieceId) {
+        let Some(held) = self.pieces.remove(id) else { return };
+        self.touch(id);
+        for statement in held.piece.inner() {
+            if self.inner.get(&statement.id()) == Some(id) {
+                self.inner.remove(&statement.id());
+            }
+        }
+        let at = slot(&held.piece);
+        if let Some(kept) = self.slots.get_mut(&at) {
+            kept.retain(|other| other != id);
+            if kept.is_empty() {
+                self.slots.remove(&at);
+                if let Slot::Ballot(author) = at {
+                    self.settling.remove(&author);
+                }
+            }
+        }
+    }
+
+    pub(super) fn get(&self, id: &PieceId) -> Option<&Held> {
+        self.pieces.get(id)
+    }
+
+    /// A statement, alone or inside another piece.
+    pub(super) fn statement(&self, id: &StatementId) -> Option<&Statement> {
+        if let Some(Held { piece: Piece::Statement(statement), .. }) = self.pieces.get(&PieceId::from(*id)) {
+            return Some(statement);
+        }
+        let within = self.pieces.get(self.inner.get(id)?)?;
+        within.piece.inner().iter().find(|statement| statement.id() == *id)
+    }
+
+    pub(super) fn in_slot(&self, slot: &Slot) -> impl Iterator<Item = &Held> {
+        self.slots.get(slot).into_iter().flatten().filter_map(|id| self.pieces.get(id))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&PieceId, &Held)> {
+        self.pieces.iter()
+    }
+
+    /// Pieces by slot, from one slot on.
+    fn from(&self, first: Slot) -> impl Iterator<Item = (&Slot, &Held)> {
+        let slots = self.slots.range(first..);
+        slots.flat_map(move |(slot, ids)| ids.iter().filter_map(move |id| Some((slot, self.pieces.get(id)?))))
+    }
+
+    /// All proposals, by sponsor, height and slot.
+    pub(super) fn proposals(&self) -> impl Iterator<Item = (&Arc<Statement>, &Proposal, u64)> {
+        let of_kind = self.slots.iter().take_while(|(slot, _)| matches!(slot, Slot::Proposal(..)));
+        of_kind.flat_map(|(_, ids)| ids).filter_map(|id| {
+            let held = self.pieces.get(id)?;
+            let Piece::Statement(statement) = &held.piece else { return None };
+            Some((statement, statement.proposal()?, held.since))
+        })
+    }
+
+    /// Each author's newest ballot; the smaller one of a pair.
+    pub(super) fn ballots(&self) -> impl Iterator<Item = &Arc<Statement>> {
+        let of_kind = self.slots.iter().skip_while(|(slot, _)| matches!(slot, Slot::Proposal(..)));
+        let of_kind = of_kind.take_while(|(slot, _)| matches!(slot, Slot::Ballot(_)));
+        of_kind.filter_map(|(_, ids)| match &self.pieces.get(ids.first()?)?.piece {
+            Piece::Statement(statement) => Some(statement),
+            _ => None,
+        })
+    }
+
+    pub(super) fn ballot(&self, author: &BotId) -> Option<&Arc<Statement>> {
+        match &self.in_slot(&Slot::Ballot(*author)).next()?.piece {
+            Piece::Statement(statement) => Some(statement),
+            _ => None,
+        }
+    }
+
+    /// Withdraw, Accept, Wake, Leave and Endorse.
+    pub(super) fn items(&self) -> impl Iterator<Item = (&Arc<Statement>, u64)> {
+        let is_item = |slot: &Slot| {
+            matches!(slot, Slot::Withdraw(_) | Slot::Accept(_) | Slot::Wake(_) | Slot::Leave(_) | Slot::Endorse(..))
+        };
+        let first = Slot::Withdraw(StatementId([0; 32]));
+        self.from(first).take_while(move |(slot, _)| is_item(slot)).filter_map(|(_, held)| match &held.piece {
+            Piece::Statement(statement) => Some((statement, held.since)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn evidence(&self) -> impl Iterator<Item = (&Arc<Evidence>, u64)> {
+        self.pieces.values().filter_map(|held| match &held.piece {
+            Piece::Evidence(evidence) => Some((evidence, held.since)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pieces.len()
+    }
+
+    fn touch(&mut self, id: &PieceId) {
+        self.digests.remove(&bucket(id));
+    }
+
+    /// The names in a bucket, sorted.
+    pub(super) fn bucket(&self, at: usize) -> impl Iterator<Item = &PieceId> {
+        let mut first = [0; 32];
+        first[0] = u8::try_from(at << 2).unwrap_or(u8::MAX);
+        self.pieces.range(PieceId(first)..).map(|(id, _)| id).take_while(move |id| bucket(id) == at)
+    }
+
+    /// What all buckets hold; two pools with the same answer hold the same.
+    pub(super) fn digests(&mut self) -> [Digest; BUCKETS] {
+        core::array::from_fn(|at| {
+            if let Some(digest) = self.digests.get(&at) {
+                return *digest;
+            }
+            let names: Vec<&[u8]> = self.bucket(at).map(|id| &id.0[..]).collect();
+            let mut digest = [0; 16];
+            digest.copy_from_slice(&sha256(&names)[..16]);
+            self.digests.insert(at, digest);
+            digest
+        })
+    }
+
+    /// Members that somebody asked to remove, or who is asked about.
+    pub(super) fn subjects_of_removals(&self) -> BTreeSet<BotId> {
+        self.proposals()
+            .filter_map(|(_, proposal, _)| match &proposal.ask {
+                Ask::Remove { subject, .. } => Some(*subject),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+pub(super) fn bucket(id: &PieceId) -> usize {
+    usize::from(id.0[0] >> 2)
+}
+
+fn is_by(slot: &Slot, author: &BotId) -> bool {
+    match slot {
+        Slot::Commit(_, by) | Slot::Status(_, by) => by == author,
+        _ => false,
+    }
+}
+
+/// The statement in a piece that can convict its author together with another.
+fn convicting(piece: &Piece) -> Option<&Statement> {
+    match piece {
+        Piece::Statement(statement) => Some(statement),
+        Piece::Offer(offer) => Some(&offer.seal),
+        Piece::Evidence(_) | Piece::Backing(_) | Piece::Silence(_) => None,
+    }
+}

@@ -1,0 +1,233 @@
+//! What a ledger keeps across restarts. Every record says whose it is and ends with a hash of itself.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::events::LedgerAction;
+use super::piece::{Piece, PieceId};
+use super::pool::Slot;
+use super::round::Round;
+use super::{Ledger, spans};
+use crate::crypto::{Crypto, sha256};
+use crate::identity::{BotId, Identity};
+use crate::ledger::certificate::{Certificate, Genesis};
+use crate::ledger::ids::{HeaderId, Height};
+use crate::ledger::sealing::Voter;
+use crate::ledger::statement::Body;
+use crate::time::UnixMillis;
+use crate::wire::FixedReader;
+
+pub(super) const GENESIS: &[u8] = b"ledger/genesis";
+const CLOCK: &[u8] = b"ledger/clock";
+const VOTER: &[u8] = b"ledger/voter";
+const CERTIFICATE: &str = "ledger/height/";
+const PIECE: &str = "ledger/piece/";
+
+const FORMAT: u8 = 1;
+const HASH: usize = 8;
+
+/// Why a ledger cannot go on from its records.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerRestoreError {
+    /// A record's value cannot be read.
+    #[error(
+        "the record `{0}` is damaged: restore all records from one copy, or start without them from the genesis and let \
+         the other members tell what happened"
+    )]
+    Damaged(String),
+    /// A record that must be there is not.
+    #[error("the record `{0}` is missing: restore all records from one copy, or start without them from the genesis")]
+    Missing(String),
+    /// The records were written by another bot.
+    #[error("these records belong to {0}, not to this bot: give each bot a place of its own")]
+    OtherBot(BotId),
+}
+
+pub(super) fn certificate_key(height: Height) -> Bytes {
+    alloc::format!("{CERTIFICATE}{:016x}", height.0).into()
+}
+
+fn piece_key(id: &PieceId) -> Bytes {
+    let mut key = String::from(PIECE);
+    id.0[..24].iter().for_each(|byte| key.push_str(&alloc::format!("{byte:02x}")));
+    key.into()
+}
+
+impl Ledger {
+    /// Goes on from the records that the host stored, in any order; those of other keys are ignored.
+    ///
+    /// # Errors
+    /// [`LedgerRestoreError`] names the record; nothing is changed.
+    pub fn restore(
+        crypto: Arc<dyn Crypto>,
+        identity: &Identity,
+        now: UnixMillis,
+        records: impl IntoIterator<Item = (Bytes, Bytes)>,
+    ) -> Result<Self, LedgerRestoreError> {
+        let name = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
+        let mut ours: alloc::collections::BTreeMap<Bytes, Bytes> = alloc::collections::BTreeMap::new();
+        for (key, value) in records {
+            if key.starts_with(b"ledger/") && !value.is_empty() {
+                let body = open(&identity.id(), &key, &value)?;
+                ours.insert(key, body);
+            }
+        }
+        let find = |key: &'static [u8]| ours.get(key).cloned().ok_or_else(|| LedgerRestoreError::Missing(name(key)));
+        let damaged = |key: &[u8]| LedgerRestoreError::Damaged(name(key));
+        let genesis = Genesis::from_bytes(&find(GENESIS)?, &*crypto).map_err(|_| damaged(GENESIS))?;
+        let mut ledger = Self::start(crypto, identity, &genesis, now);
+        let last = ours.keys().rev().find_map(|key| core::str::from_utf8(key).ok()?.strip_prefix(CERTIFICATE));
+        let last = last.map(|digits| u64::from_str_radix(digits, 16).map_err(|_| damaged(CERTIFICATE.as_bytes())));
+        for height in 1..=last.transpose()?.unwrap_or(0) {
+            let key = certificate_key(Height(height));
+            let bytes = ours.get(&key).ok_or_else(|| LedgerRestoreError::Missing(name(&key)))?;
+            let certificate = Certificate::from_bytes(bytes).map_err(|_| damaged(&key))?;
+            ledger.follow(&certificate).map_err(|_| damaged(&key))?;
+        }
+        let clock = find(CLOCK)?;
+        let mut r = FixedReader::new(&clock);
+        let mut read = || r.u64().map_err(|_| damaged(CLOCK));
+        (ledger.clock.wall, ledger.clock.elapsed) = (UnixMillis(read()?), read()?);
+        for (key, body) in ours.iter().filter(|(key, _)| key.starts_with(PIECE.as_bytes())) {
+            ledger.restore_piece(body).ok_or_else(|| damaged(key))?;
+        }
+        if let Some(body) = ours.get(VOTER) {
+            ledger.restore_voter(body).ok_or_else(|| damaged(VOTER))?;
+        }
+        // What followed from the records is known already.
+        ledger.outbox.clear();
+        ledger.writes = 0;
+        ledger.clock.saved = ledger.clock.elapsed;
+        ledger.tell_time(now);
+        Ok(ledger)
+    }
+
+    fn restore_piece(&mut self, body: &Bytes) -> Option<()> {
+        let mut r = FixedReader::new(body);
+        let since = r.u64().ok()?;
+        let piece = Piece::read(&self.community, &body.slice(8..)).ok()?;
+        // It came before the clock was written.
+        self.clock.elapsed = self.clock.elapsed.max(since);
+        if !piece.is_genuine(&self.community, &*self.crypto) {
+            return None;
+        }
+        let (id, unit) = (piece.id(), self.chain.rules().unit_ms());
+        let put = self.pool.put(id, piece, since, spans::SETTLING * unit);
+        put.dropped.iter().for_each(|gone| self.pool.forget(gone));
+        Some(())
+    }
+
+    fn restore_voter(&mut self, body: &Bytes) -> Option<()> {
+        let mut r = FixedReader::new(body);
+        let (height, header) = (r.u64().ok()?, HeaderId(*r.array().ok()?));
+        let view_since = match r.u64().ok()? {
+            0 => None,
+            since => Some(since - 1),
+        };
+        let voter = Voter::from_bytes(r.rest())?;
+        let place = self.chain.place();
+        if (Height(height), header) == (place.height, place.header) {
+            self.round = Round::new(voter);
+            self.round.view_since = view_since;
+        }
+        // Everything that was counted and looked at, from what is held.
+        let pieces: Vec<(PieceId, Piece)> = self.pool.iter().map(|(id, held)| (*id, held.piece.clone())).collect();
+        for (id, piece) in &pieces {
+            self.count_again(*id, piece);
+        }
+        self.sweep();
+        Some(())
+    }
+
+    /// Counts a piece that was held before a restart.
+    fn count_again(&mut self, id: PieceId, piece: &Piece) {
+        let own = self.own;
+        match piece {
+            Piece::Statement(statement) => {
+                self.round.count(statement);
+                let is_own = statement.author() == own;
+                match statement.body() {
+                    Body::Ballot(ballot) if is_own => {
+                        self.number = self.number.max(ballot.number);
+                        self.answers = ballot.answers.iter().copied().collect();
+                        self.answered_at = Some(statement.place().height);
+                    }
+                    Body::Endorse { number, .. } if is_own => self.number = self.number.max(*number),
+                    _ => {}
+                }
+            }
+            Piece::Offer(_) => self.follow_up(id, piece),
+            Piece::Backing(grant) => self.take_grant(grant),
+            Piece::Evidence(_) | Piece::Silence(_) => {}
+        }
+    }
+
+    pub(super) fn persist(&mut self, key: Bytes, body: Bytes) {
+        self.writes += 1;
+        let value = if body.is_empty() { body } else { close(&self.own, &key, &body) };
+        self.outbox.push_back(LedgerAction::Persist { write: self.writes, key, value });
+    }
+
+    pub(super) fn write_clock(&mut self) {
+        self.clock.saved = self.clock.elapsed;
+        let body = [self.clock.wall.0.to_be_bytes(), self.clock.elapsed.to_be_bytes()].concat();
+        self.persist(CLOCK.into(), body.into());
+    }
+
+    pub(super) fn write_voter(&mut self) {
+        let place = self.chain.place();
+        let since = self.round.view_since.map_or(0, |since| since + 1);
+        let mut body = place.height.0.to_be_bytes().to_vec();
+        body.extend(place.header.0);
+        body.extend(since.to_be_bytes());
+        body.extend(self.round.voter.to_bytes());
+        self.persist(VOTER.into(), body.into());
+    }
+
+    pub(super) fn write_piece(&mut self, id: &PieceId, piece: &Piece, since: u64) {
+        let mut body = since.to_be_bytes().to_vec();
+        body.extend_from_slice(&piece.to_bytes());
+        self.persist(piece_key(id), body.into());
+    }
+
+    pub(super) fn forget_record(&mut self, id: &PieceId) {
+        self.persist(piece_key(id), Bytes::new());
+    }
+
+    /// Whether this bot signed something in a slot that is not here any more.
+    pub(super) fn has_own(&self, slot: &Slot) -> bool {
+        self.pool.in_slot(slot).next().is_some() || self.held.iter().any(|(_, piece)| super::pool::slot(piece) == *slot)
+    }
+}
+
+fn hash(key: &[u8], before: &[u8]) -> [u8; 32] {
+    sha256(&[b"interbot record\0", key, &[0], before])
+}
+
+fn close(own: &BotId, key: &[u8], body: &[u8]) -> Bytes {
+    let mut value = alloc::vec![FORMAT];
+    value.extend(own.as_bytes());
+    value.extend(body);
+    let hash = hash(key, &value);
+    value.extend(&hash[..HASH]);
+    value.into()
+}
+
+fn open(own: &BotId, key: &Bytes, value: &Bytes) -> Result<Bytes, LedgerRestoreError> {
+    let damaged = || LedgerRestoreError::Damaged(String::from_utf8_lossy(key).into_owned());
+    let body_end = value.len().checked_sub(HASH).ok_or_else(damaged)?;
+    let (before, found) = value.split_at(body_end);
+    let Some((&FORMAT, rest)) = before.split_first() else { return Err(damaged()) };
+    let owner: &[u8; 32] = rest.first_chunk().ok_or_else(damaged)?;
+    if found != &hash(key, before)[..HASH] {
+        return Err(damaged());
+    }
+    if owner != own.as_bytes() {
+        return Err(BotId::from_bytes(*owner).map_or_else(|_| damaged(), LedgerRestoreError::OtherBot));
+    }
+    Ok(value.slice(33..body_end))
+}

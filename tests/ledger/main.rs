@@ -1,0 +1,5 @@
+//! Ledgers in a village: votes, seals, absences, crashes and liars in virtual time.
+
+mod rounds;
+#[allow(dead_code, reason = "every part of the suite uses a part of it")]
+mod village;

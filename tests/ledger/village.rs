@@ -1,0 +1,381 @@
+//! A village of ledgers in virtual time: clocks that are off, links that come and go, disks that can lose what was not synced.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use interbot::crypto::Crypto;
+use interbot::lab::ToyCrypto;
+use interbot::ledger::{
+    Answer, Application, Ask, Certificate, Channel, Founding, Genesis, Height, Journal, Ledger, LedgerAction,
+    LedgerEvent, LedgerMessage, Outcome, Rules, StatementId,
+};
+use interbot::{BotId, Identity, UnixMillis};
+
+/// When every village is founded.
+pub(crate) const DAWN: u64 = 1_700_000_000_000;
+
+pub(crate) struct Bot {
+    pub(crate) identity: Identity,
+    pub(crate) ledger: Option<Ledger>,
+    /// Milliseconds that its clock is ahead.
+    pub(crate) skew: i64,
+    pub(crate) disk: BTreeMap<Bytes, Bytes>,
+    /// Writes that are not durable yet, when its disk is slow.
+    unsynced: VecDeque<(u64, Bytes, Bytes)>,
+    pub(crate) slow_disk: bool,
+    pub(crate) events: Vec<LedgerEvent>,
+    /// How its owner votes on everything, if at all.
+    pub(crate) habit: Option<Answer>,
+}
+
+pub(crate) struct Village {
+    pub(crate) now: u64,
+    pub(crate) bots: Vec<Bot>,
+    pub(crate) genesis: Genesis,
+    pub(crate) crypto: Arc<dyn Crypto>,
+    /// Open links, each way; the lower number first.
+    links: BTreeSet<(usize, usize)>,
+    /// Messages that were handed over, and their bytes.
+    pub(crate) frames: u64,
+    pub(crate) bytes: u64,
+    pub(crate) longest: usize,
+    pub(crate) pieces: u64,
+    pub(crate) refused: BTreeMap<String, u64>,
+}
+
+pub(crate) fn seed(number: usize) -> [u8; 32] {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&(number as u64 + 1).to_be_bytes());
+    seed
+}
+
+fn identity(number: usize) -> Identity {
+    Identity::from_seed(seed(number))
+}
+
+pub(crate) fn id(number: usize) -> BotId {
+    identity(number).id()
+}
+
+impl Village {
+    /// Founds a village of so many members, all linked with each other.
+    pub(crate) fn found(rules: Rules, members: usize) -> Self {
+        let mut village = Self::found_apart(rules, members);
+        for a in 0..members {
+            for b in a + 1..members {
+                village.link(a, b);
+            }
+        }
+        village
+    }
+
+    /// The same, without a link.
+    pub(crate) fn found_apart(rules: Rules, members: usize) -> Self {
+        let crypto: Arc<dyn Crypto> = Arc::new(ToyCrypto);
+        let founding = Founding {
+            rules,
+            founders: (0..members).map(id).collect(),
+            opened_at: UnixMillis(DAWN),
+            nonce: [7; 16],
+            text: Bytes::from_static(b"a village"),
+        };
+        let sign = |at| (id(at), founding.sign(&*crypto.signer(&seed(at))));
+        let signatures: Vec<_> = (0..members).map(sign).collect();
+        let genesis = Genesis::new(founding, &signatures, &*crypto).expect("all founders signed");
+        let mut village = Self {
+            now: DAWN,
+            bots: Vec::new(),
+            genesis,
+            crypto,
+            links: BTreeSet::new(),
+            frames: 0,
+            bytes: 0,
+            longest: 0,
+            pieces: 0,
+            refused: BTreeMap::new(),
+        };
+        for _ in 0..members {
+            village.arrive(Journal::New);
+        }
+        village
+    }
+
+    /// Somebody with the genesis comes, with no records and no links.
+    pub(crate) fn arrive(&mut self, journal: Journal) -> usize {
+        let at = self.bots.len();
+        let identity = identity(at);
+        let ledger = Ledger::new(self.crypto.clone(), &identity, &self.genesis, journal, UnixMillis(self.now));
+        self.bots.push(Bot {
+            identity,
+            ledger: Some(ledger),
+            skew: 0,
+            disk: BTreeMap::new(),
+            unsynced: VecDeque::new(),
+            slow_disk: false,
+            events: Vec::new(),
+            habit: None,
+        });
+        self.pump();
+        at
+    }
+
+    pub(crate) fn unit(&self) -> u64 {
+        self.genesis.founding().rules.unit_ms()
+    }
+
+    pub(crate) fn clock(&self, at: usize) -> UnixMillis {
+        UnixMillis(self.now.saturating_add_signed(self.bots[at].skew))
+    }
+
+    pub(crate) fn ledger(&mut self, at: usize) -> &mut Ledger {
+        self.bots[at].ledger.as_mut().expect("it is up")
+    }
+
+    pub(crate) fn is_up(&self, at: usize) -> bool {
+        self.bots[at].ledger.is_some()
+    }
+
+    fn channel(peer: usize) -> Channel {
+        Channel(peer as u64)
+    }
+
+    pub(crate) fn link(&mut self, a: usize, b: usize) {
+        let pair = (a.min(b), a.max(b));
+        if a == b || !self.is_up(a) || !self.is_up(b) || !self.links.insert(pair) {
+            return;
+        }
+        for (at, peer) in [(a, b), (b, a)] {
+            let now = self.clock(at);
+            self.ledger(at).handle_link_up(now, Self::channel(peer), id(peer));
+        }
+        self.pump();
+    }
+
+    pub(crate) fn unlink(&mut self, a: usize, b: usize) {
+        if self.links.remove(&(a.min(b), a.max(b))) {
+            for (at, peer) in [(a, b), (b, a)] {
+                if let Some(ledger) = &mut self.bots[at].ledger {
+                    ledger.handle_link_down(Self::channel(peer));
+                }
+            }
+        }
+    }
+
+    /// All links between the two sides break; those within each stay, or come.
+    pub(crate) fn part(&mut self, sides: &[&[usize]]) {
+        let side = |at: usize| sides.iter().position(|side| side.contains(&at));
+        let all = self.bots.len();
+        for a in 0..all {
+            for b in a + 1..all {
+                if side(a).is_some() && side(a) == side(b) { self.link(a, b) } else { self.unlink(a, b) }
+            }
+        }
+    }
+
+    pub(crate) fn mend(&mut self) {
+        let all: Vec<usize> = (0..self.bots.len()).collect();
+        self.part(&[&all]);
+    }
+
+    /// The bot is away: no links, no ticks; its disk stays, as far as it was synced.
+    pub(crate) fn crash(&mut self, at: usize) {
+        (0..self.bots.len()).for_each(|other| self.unlink(at, other));
+        self.bots[at].ledger = None;
+        self.bots[at].unsynced.clear();
+    }
+
+    /// It comes back with what its disk has, and links with everybody who is there.
+    pub(crate) fn restart(&mut self, at: usize) {
+        let records: Vec<_> = self.bots[at].disk.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let (crypto, now) = (self.crypto.clone(), self.clock(at));
+        let ledger = Ledger::restore(crypto, &self.bots[at].identity, now, records).expect("its own records");
+        self.bots[at].ledger = Some(ledger);
+        (0..self.bots.len()).for_each(|other| self.link(at, other));
+        self.pump();
+    }
+
+    /// It comes back without its records.
+    pub(crate) fn restart_empty(&mut self, at: usize) {
+        self.bots[at].disk.clear();
+        let (crypto, now) = (self.crypto.clone(), self.clock(at));
+        let ledger = Ledger::new(crypto, &self.bots[at].identity, &self.genesis, Journal::Lost, now);
+        self.bots[at].ledger = Some(ledger);
+        (0..self.bots.len()).for_each(|other| self.link(at, other));
+        self.pump();
+    }
+
+    /// Makes everything that a slow disk was given durable.
+    pub(crate) fn sync(&mut self, at: usize) {
+        while let Some((write, key, value)) = self.bots[at].unsynced.pop_front() {
+            self.store(at, key, value);
+            if let Some(ledger) = &mut self.bots[at].ledger {
+                ledger.persisted(write);
+            }
+        }
+        self.pump();
+    }
+
+    fn store(&mut self, at: usize, key: Bytes, value: Bytes) {
+        if value.is_empty() {
+            self.bots[at].disk.remove(&key);
+        } else {
+            self.bots[at].disk.insert(key, value);
+        }
+    }
+
+    /// Does what the ledgers ask until none asks.
+    pub(crate) fn pump(&mut self) {
+        let mut busy = true;
+        while busy {
+            busy = false;
+            for at in 0..self.bots.len() {
+                while let Some(action) = self.bots[at].ledger.as_mut().and_then(Ledger::poll) {
+                    busy = true;
+                    self.perform(at, action);
+                }
+            }
+        }
+    }
+
+    fn perform(&mut self, at: usize, action: LedgerAction) {
+        match action {
+            LedgerAction::Persist { write, key, value } => {
+                assert!(key.len() <= 64, "{key:?}");
+                if self.bots[at].slow_disk {
+                    self.bots[at].unsynced.push_back((write, key, value));
+                } else {
+                    self.store(at, key, value);
+                    self.ledger(at).persisted(write);
+                }
+            }
+            LedgerAction::Notify(event) => {
+                let habit = self.bots[at].habit;
+                if let (LedgerEvent::Proposed(question), Some(answer)) = (&event, habit) {
+                    // An owner may vote only while its bot counts.
+                    let _ = self.ledger(at).vote(question.id, Some(answer));
+                }
+                self.bots[at].events.push(event);
+            }
+            LedgerAction::Send(channel) => {
+                let to = usize::try_from(channel.0).expect("a number of a bot");
+                while let Some(message) = self.ledger(at).next_message(channel) {
+                    self.carry(at, to, &message);
+                }
+            }
+        }
+    }
+
+    fn carry(&mut self, from: usize, to: usize, message: &LedgerMessage) {
+        let mut bytes = BytesMut::new();
+        message.encode(&mut bytes);
+        self.frames += 1;
+        self.bytes += bytes.len() as u64;
+        self.longest = self.longest.max(bytes.len());
+        if let LedgerMessage::Pieces(pieces) = message {
+            self.pieces += pieces.len() as u64;
+        }
+        let again = LedgerMessage::decode(&bytes.freeze()).expect("its one encoding");
+        assert_eq!(again, *message);
+        let now = self.clock(to);
+        if let Err(refusal) = self.ledger(to).handle_message(now, Self::channel(from), again) {
+            *self.refused.entry(refusal.to_string()).or_default() += 1;
+        }
+    }
+
+    /// Lets so many u pass, in steps of a quarter.
+    pub(crate) fn pass(&mut self, units: u64) {
+        for _ in 0..units * 4 {
+            self.step();
+        }
+    }
+
+    /// A quarter of a u passes.
+    pub(crate) fn step(&mut self) {
+        self.now += self.unit() / 4;
+        for at in 0..self.bots.len() {
+            let now = self.clock(at);
+            if let Some(ledger) = &mut self.bots[at].ledger {
+                ledger.handle_tick(now);
+            }
+        }
+        self.pump();
+    }
+
+    /// Lets time pass until something holds, at most so many u.
+    pub(crate) fn pass_until(&mut self, most: u64, done: impl Fn(&Self) -> bool) -> bool {
+        for _ in 0..most * 4 {
+            if done(self) {
+                return true;
+            }
+            self.step();
+        }
+        done(self)
+    }
+
+    pub(crate) fn height(&self, at: usize) -> Height {
+        self.bots[at].ledger.as_ref().expect("it is up").place().height
+    }
+
+    pub(crate) fn heights(&self) -> Vec<u64> {
+        (0..self.bots.len()).filter(|at| self.is_up(*at)).map(|at| self.height(at).0).collect()
+    }
+
+    /// An application by a bot for a sponsor.
+    pub(crate) fn application(&self, who: usize, sponsor: usize) -> Application {
+        let signer = self.crypto.signer(&seed(who));
+        Application::new(
+            &self.genesis.community(),
+            id(who),
+            id(sponsor),
+            [who as u8; 16],
+            Bytes::from_static(b"let me in"),
+            &*signer,
+        )
+    }
+
+    /// A member asks for a bot's admission.
+    pub(crate) fn sponsor(&mut self, sponsor: usize, who: usize) -> StatementId {
+        let application = self.application(who, sponsor);
+        self.propose(sponsor, Ask::Admit(application))
+    }
+
+    pub(crate) fn propose(&mut self, sponsor: usize, ask: Ask) -> StatementId {
+        let id = self.ledger(sponsor).propose(ask, Bytes::from_static(b"please")).expect("a member may ask");
+        self.pump();
+        id
+    }
+
+    pub(crate) fn vote(&mut self, at: usize, question: StatementId, answer: Answer) {
+        self.ledger(at).vote(question, Some(answer)).expect("a member may vote");
+        self.pump();
+    }
+
+    /// What became of a question, by a bot's events.
+    pub(crate) fn outcome(&self, at: usize, question: StatementId) -> Option<Outcome> {
+        self.bots[at].events.iter().find_map(|event| match event {
+            LedgerEvent::Decided { proposal, outcome, .. } if *proposal == question => Some(*outcome),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn members(&self, at: usize) -> Vec<BotId> {
+        let ledger = self.bots[at].ledger.as_ref().expect("it is up");
+        ledger.roster().members().iter().map(|member| member.key).collect()
+    }
+
+    /// No two bots ever have different headers of one height, whatever else is the case.
+    pub(crate) fn assert_one_story(&self) {
+        let mut story: BTreeMap<u64, Bytes> = BTreeMap::new();
+        for bot in &self.bots {
+            let Some(ledger) = &bot.ledger else { continue };
+            assert!(ledger.fork().is_none(), "{:?}", ledger.fork());
+            for height in 1..=ledger.place().height.0 {
+                let bytes = ledger.certificate(Height(height)).expect("every height has one");
+                let header = Certificate::from_bytes(bytes).expect("its one encoding").header.to_bytes();
+                let known = story.entry(height).or_insert_with(|| header.clone().into());
+                assert_eq!(*known, header, "two stories of height {height}");
+            }
+        }
+    }
+}
