@@ -26,8 +26,8 @@ pub use header::{Changes, Departure, Header, MAX_HEADER, Outcome, Places};
 pub use ids::{ContentsId, HeaderId, Height, Place, StatementId, View};
 pub use listing::{Listing, MAX_LISTING, Misfit, ResolveError, Resolved, fits};
 pub use machine::{
-    Backing, Channel, Fork, Journal, Ledger, LedgerAction, LedgerEvent, LedgerMessage, LedgerRestoreError, MAX_FRAME,
-    MAX_PIECE, Offer, Piece, PieceId, Question, Refusal, Silence, Whole, WishError,
+    Backing, Channel, Fork, Journal, Ledger, LedgerAction, LedgerEvent, LedgerMessage, LedgerRestoreError, LedgerStats,
+    MAX_FRAME, MAX_PIECE, Offer, Piece, PieceId, Question, Refusal, Silence, Whole, WishError,
 };
 pub use next::{Cast, Contents, Items, Next, Sealed, Standpoint, Tally, next};
 pub use register::{Put, Register};

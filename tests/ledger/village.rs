@@ -8,7 +8,7 @@ use interbot::crypto::Crypto;
 use interbot::lab::ToyCrypto;
 use interbot::ledger::{
     Answer, Application, Ask, Certificate, Channel, Founding, Genesis, Height, Journal, Ledger, LedgerAction,
-    LedgerEvent, LedgerMessage, Outcome, Rules, StatementId,
+    LedgerEvent, LedgerMessage, LedgerStats, Outcome, Rules, StatementId,
 };
 use interbot::{BotId, Identity, UnixMillis};
 
@@ -259,6 +259,9 @@ impl Village {
             }
             LedgerAction::Send(channel) => {
                 let to = usize::try_from(channel.0).expect("a number of a bot");
+                if to >= self.bots.len() {
+                    return;
+                }
                 while let Some(message) = self.ledger(at).next_message(channel) {
                     self.carry(at, to, &message);
                 }
@@ -321,7 +324,21 @@ impl Village {
         (0..self.bots.len()).filter(|at| self.is_up(*at)).map(|at| self.height(at).0).collect()
     }
 
-    /// An application by a bot for a sponsor.
+    /// Somebody says something to a bot by a link of its own.
+    pub(crate) fn tell(&mut self, at: usize, message: &LedgerMessage) {
+        let (now, channel) = (self.clock(at), Channel(u64::MAX));
+        self.ledger(at).handle_link_up(now, channel, id(usize::MAX - 1));
+        // What it says back is nobody's.
+        let refused = self.ledger(at).handle_message(now, channel, message.clone()).err();
+        self.ledger(at).handle_link_down(channel);
+        refused.into_iter().for_each(|refusal| *self.refused.entry(refusal.to_string()).or_default() += 1);
+    }
+
+    pub(crate) fn stats(&self, at: usize) -> LedgerStats {
+        self.bots[at].ledger.as_ref().expect("it is up").stats()
+    }
+
+    /// An application by a bot, there or not, for a sponsor.
     pub(crate) fn application(&self, who: usize, sponsor: usize) -> Application {
         let signer = self.crypto.signer(&seed(who));
         Application::new(

@@ -56,6 +56,20 @@ pub enum Journal {
     Lost,
 }
 
+/// Counters since the start; they only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LedgerStats {
+    /// Statements that this bot signed.
+    pub signed: u64,
+    /// Pieces of others that were new and counted.
+    pub taken: u64,
+    /// Pieces that came again.
+    pub known: u64,
+    /// Pieces that did not count.
+    pub refused: u64,
+}
+
 /// One bot's part in the ledger.
 pub struct Ledger {
     own: BotId,
@@ -82,6 +96,10 @@ pub struct Ledger {
     number: u64,
     /// The height at which this bot last said that it is here.
     answered_at: Option<Height>,
+    /// Whether the owner's answers changed since they were signed.
+    unsaid: bool,
+    /// When they were signed last.
+    cast_at: Option<u64>,
     /// Own pieces that leave once they are durable.
     held: VecDeque<(u64, Piece)>,
     writes: u64,
@@ -95,6 +113,7 @@ pub struct Ledger {
     /// Whether what it promised is lost, and no height began before its eyes since.
     lost: bool,
     forked: Option<Box<Fork>>,
+    stats: LedgerStats,
 }
 
 impl Ledger {
@@ -138,6 +157,8 @@ impl Ledger {
             answers: BTreeMap::new(),
             number: 0,
             answered_at: None,
+            unsaid: false,
+            cast_at: None,
             held: VecDeque::new(),
             writes: 0,
             outbox: VecDeque::new(),
@@ -147,6 +168,7 @@ impl Ledger {
             compared_at: 0,
             lost: false,
             forked: None,
+            stats: LedgerStats::default(),
         }
     }
 
@@ -203,6 +225,11 @@ impl Ledger {
     pub fn persisted(&mut self, write: u64) {
         while self.held.front().is_some_and(|(needed, _)| *needed <= write) {
             let Some((_, piece)) = self.held.pop_front() else { break };
+            if let Piece::Statement(statement) = &piece
+                && let Some(ballot) = statement.ballot()
+            {
+                self.notify(LedgerEvent::Voted { answers: ballot.answers.clone() });
+            }
             // One of an older height has come too late by itself.
             let _ = self.admit(piece, None);
         }
@@ -296,6 +323,12 @@ impl Ledger {
         (self.round.voter.view(), self.round.view_since.is_some())
     }
 
+    /// Counters.
+    #[must_use]
+    pub const fn stats(&self) -> LedgerStats {
+        self.stats
+    }
+
     /// How many pieces are held.
     #[must_use]
     pub fn pieces(&self) -> usize {
@@ -341,6 +374,7 @@ impl Ledger {
     }
 
     fn hold(&mut self, piece: Piece) {
+        self.stats.signed += 1;
         self.write_piece(&piece.id(), &piece, self.clock.elapsed);
         self.held.push_back((self.writes, piece));
     }
@@ -436,8 +470,15 @@ impl Ledger {
     fn take_piece(&mut self, channel: Channel, bytes: &Bytes) -> Result<(), Refusal> {
         // What stands in a socket's buffer is not to be kept with it.
         let bytes = Bytes::copy_from_slice(bytes);
-        let piece = Piece::read(&self.community, &bytes).map_err(|_| Refusal::Layout)?;
-        self.admit(piece, Some(channel))
+        let piece = Piece::read(&self.community, &bytes).map_err(|_| Refusal::Layout);
+        let is_known = piece.as_ref().is_ok_and(|piece| self.pool.get(&piece.id()).is_some());
+        let result = piece.and_then(|piece| self.admit(piece, Some(channel)));
+        match result {
+            Ok(()) if is_known => self.stats.known += 1,
+            Ok(()) => self.stats.taken += 1,
+            Err(_) => self.stats.refused += 1,
+        }
+        result
     }
 
     fn take_here(&mut self, channel: Channel, place: Place, digests: &[pool::Digest]) {

@@ -134,6 +134,8 @@ impl Ledger {
 
     /// Answers a question, or with nothing takes an answer back; the newest answer before the sealing counts.
     ///
+    /// The first answer is signed at once, what follows within a u together: [`LedgerEvent::Voted`] says when it is durable.
+    ///
     /// # Errors
     /// [`WishError`].
     pub fn vote(&mut self, question: StatementId, answer: Option<Answer>) -> Result<(), WishError> {
@@ -145,7 +147,7 @@ impl Ledger {
             Some(answer) => self.answers.insert(question, answer),
             None => self.answers.remove(&question),
         };
-        self.cast();
+        self.unsaid = true;
         self.settle();
         Ok(())
     }
@@ -251,6 +253,7 @@ impl Ledger {
             self.answers.iter().filter(|(id, _)| is_open(id)).take(MAX_ANSWERS).map(|(id, a)| (*id, *a)).collect();
         let number = self.next_number();
         self.answered_at = Some(self.chain.place().height);
+        (self.unsaid, self.cast_at) = (false, Some(self.clock.elapsed));
         self.say(Body::Ballot(Ballot { number, answers }));
     }
 
@@ -263,7 +266,11 @@ impl Ledger {
         match self.chain.roster().get(&self.own).map(|member| member.is_active()) {
             Some(true) => {
                 let is_asked = self.pool.proposals().next().is_some();
-                if is_asked && self.answered_at != Some(height) && !self.own_ballot_here() {
+                let is_silent = is_asked && self.answered_at != Some(height) && !self.own_ballot_here();
+                // An owner who answers many questions signs one ballot, not many.
+                let unit = self.chain.rules().unit_ms();
+                let may_cast = self.cast_at.is_none_or(|at| self.clock.age(at) >= unit);
+                if is_silent || (self.unsaid && may_cast) {
                     self.cast();
                 }
             }
