@@ -8,6 +8,7 @@ mod evidence;
 mod guest;
 mod header;
 mod ids;
+mod invitation;
 mod listing;
 mod machine;
 mod next;
@@ -18,12 +19,14 @@ mod sealing;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use certificate::{Certificate, Chain, ChainError, Founding, Genesis, GenesisError, MAX_FOUNDERS};
 pub use evidence::{Conflict, Evidence};
 pub use guest::{Grant, Guests, Support, grant};
 pub use header::{Changes, Departure, Header, MAX_HEADER, Outcome, Places};
 pub use ids::{ContentsId, HeaderId, Height, Place, StatementId, View};
+pub use invitation::{Invitation, InvitationError, InvitationExpired, InvitationPart, InviteError};
 pub use listing::{Listing, MAX_LISTING, Misfit, ResolveError, Resolved, fits};
 pub use machine::{
     Backing, Channel, Fork, Journal, Ledger, LedgerAction, LedgerEvent, LedgerMessage, LedgerRestoreError, LedgerStats,
@@ -37,3 +40,4 @@ pub use sealing::{AckProof, Open, Voter, sealer, view_time_ms};
 pub use statement::{
     Answer, Application, Ask, Ballot, Body, MAX_ANSWERS, MAX_STATEMENT, MAX_TEXT, Proposal, Report, SLOTS, Statement,
 };
+pub use tokens::{Invitations, IssueError, RedeemError, Token};

@@ -2,6 +2,7 @@
 
 mod chains;
 mod guests;
+mod invitations;
 mod outcomes;
 mod records;
 mod sealing;
