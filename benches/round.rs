@@ -62,6 +62,7 @@ fn round(members: usize) {
     }
     assert!(village.heights().iter().all(|height| *height == 1), "everybody is a member");
     (village.frames, village.bytes, village.pieces, village.longest) = (0, 0, 0, 0);
+    village.kinds.clear();
     let signed = |village: &Village| -> Vec<u64> { (0..members).map(|at| village.stats(at).signed).collect() };
     let before = signed(&village);
     let cpu = timing::cpu_nanos();
@@ -83,6 +84,10 @@ fn round(members: usize) {
     println!("figure ledger_round_n{members}_kb {:.1}", per_member(village.bytes) / 1000.0);
     println!("figure ledger_round_n{members}_longest_frame {}", village.longest);
     println!("figure ledger_round_n{members}_cpu_ms {:.2}", cpu / 1e6 / members as f64);
+    for (kind, (count, bytes)) in &village.kinds {
+        println!("figure ledger_round_n{members}_{kind} {:.2}", per_member(*count));
+        println!("figure ledger_round_n{members}_{kind}_kb {:.1}", per_member(*bytes) / 1000.0);
+    }
     // Each statement crosses each of the tree's links once: as many as there are members, less one.
     let crossings = village.pieces as f64 / (members - 1) as f64;
     println!("ratio ledger_round_n{members}_crossings {:.3}", crossings / all_signed as f64);

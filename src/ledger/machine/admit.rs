@@ -12,7 +12,7 @@ use super::round::{Judged, State};
 use super::{Ledger, spans};
 use crate::identity::BotId;
 use crate::ledger::certificate::Chain;
-use crate::ledger::guest::{self, Support};
+use crate::ledger::guest::{self, Grant, Support};
 use crate::ledger::ids::{Height, Place, StatementId, View};
 use crate::ledger::listing::{Misfit, fits};
 use crate::ledger::roster::Standing;
@@ -123,7 +123,7 @@ impl Ledger {
                 let (member, conflict) = (evidence.author(), evidence.conflict());
                 self.notify(LedgerEvent::Equivocator { member, conflict });
             }
-            Piece::Backing(grant) => self.take_grant(grant),
+            Piece::Backing(backing) => self.take_backing(backing),
             Piece::Silence(silence) => self.look_for_silent(&silence.subject),
         }
     }
@@ -181,7 +181,7 @@ impl Ledger {
                 let since = evidence.pair().iter().map(|statement| statement.place().height).min();
                 self.check_member(&author, since.unwrap_or_default()).map(drop)
             }
-            Piece::Backing(grant) => self.check_grant(grant),
+            Piece::Backing(backing) => self.check_backing(backing),
             Piece::Silence(silence) => self.check_silence(silence),
         }
     }
@@ -306,80 +306,129 @@ impl Ledger {
         of_one.count()
     }
 
-    fn check_grant(&self, grant: &Backing) -> Result<(), Refusal> {
-        let proposal = self.pool.statement(&grant.proposal).and_then(Statement::proposal).ok_or(Refusal::Unknown)?;
-        let then = self.chain_at(grant.height).ok_or(Refusal::Late)?;
+    fn check_backing(&self, backing: &Backing) -> Result<(), Refusal> {
+        let proposal = self.pool.statement(&backing.proposal).and_then(Statement::proposal).ok_or(Refusal::Unknown)?;
+        let then = self.chain_at(backing.height).ok_or(Refusal::Late)?;
         let mut support = Support::default();
-        for statement in &grant.statements {
+        for statement in &backing.statements {
             let is_active = then.roster().get_active(&statement.author());
             if is_active.is_none_or(|member| member.joined_at > statement.place().height) {
                 return Err(Refusal::NotAMember(statement.author()));
             }
-            support.count(&grant.proposal, statement);
+            support.count(&backing.proposal, statement);
         }
-        let by_hand = matches!(proposal.ask, Ask::Admit(_)) && support.is_endorsed(then.roster(), then.rules());
-        let is_complete = support.has_quorum(then.roster(), then.rules()) || by_hand;
-        if is_complete && guest::grant(proposal).is_some() { Ok(()) } else { Err(Refusal::Unknown) }
+        let is_complete = support.has_quorum(then.roster(), then.rules());
+        if is_complete && guest::grant(proposal) == Some(Grant::Revoked) { Ok(()) } else { Err(Refusal::Unknown) }
     }
 
     /// Whether what is held now completes a guest's rights, or ends them.
+    ///
+    /// Everybody finds out by itself. Only the end of rights that somebody has or asks for is passed on with what makes it
+    /// complete: whoever seals next must list it.
     pub(super) fn look_for_grants(&mut self, proposals: &[StatementId]) {
         for id in proposals {
-            let is_open = self.pool.in_slot(&Slot::Grant(*id)).next().is_none();
-            let statement = self.pool.statement(id).filter(|_| is_open);
-            let Some(proposal) = statement.and_then(Statement::proposal) else { continue };
-            if guest::grant(proposal).is_none() {
-                continue;
-            }
-            let is_admit = matches!(proposal.ask, Ask::Admit(_));
-            let (roster, rules) = (self.chain.roster(), self.chain.rules());
-            let (mut votes, mut hands) = (Support::default(), Support::default());
-            let (mut ballots, mut endorsements) = (Vec::new(), Vec::new());
-            for member in roster.active() {
-                if let Some(ballot) = self.pool.ballot(&member.key)
-                    && ballot.ballot().is_some_and(|ballot| ballot.answer(id).is_some())
-                {
-                    votes.count(id, ballot);
-                    ballots.push((**ballot).clone());
+            let Some(asked) = self.pool.statement(id) else { continue };
+            let Some(proposal) = asked.proposal() else { continue };
+            let height = asked.place().height;
+            match &proposal.ask {
+                Ask::Admit(application) => {
+                    let key = application.key;
+                    if !self.guests.has_certificate(&key, id) && (self.has_quorum(id) || self.is_endorsed(id)) {
+                        self.let_in(key, *id, height);
+                    }
+                    let ends: Vec<StatementId> = self.ends_of(&key);
+                    ends.iter().for_each(|end| self.look_for_end(*end, key));
                 }
-                if let Some(held) = self.pool.in_slot(&Slot::Endorse(member.key, *id)).next()
-                    && let Piece::Statement(endorsement) = &held.piece
-                {
-                    hands.count(id, endorsement);
-                    endorsements.push((**endorsement).clone());
+                Ask::Remove { subject, .. } | Ask::Revoke { subject } => {
+                    let subject = *subject;
+                    self.look_for_end(*id, subject);
                 }
+                Ask::Rekey(_) | Ask::Amend(_) => {}
             }
-            let mut statements = if votes.has_quorum(roster, rules) {
-                ballots
-            } else if is_admit && hands.is_endorsed(roster, rules) {
-                endorsements
-            } else {
-                continue;
-            };
-            statements.sort_by_key(Statement::id);
-            let height = self.chain.place().height;
-            let piece = Piece::Backing(Arc::new(Backing { proposal: *id, height, statements }));
-            self.put(piece.id(), piece, None);
         }
     }
 
-    pub(super) fn take_grant(&mut self, grant: &Backing) {
-        let Some(statement) = self.pool.statement(&grant.proposal) else { return };
-        let height = statement.place().height;
-        match statement.proposal().map(|proposal| &proposal.ask) {
-            Some(Ask::Admit(application)) => {
-                let key = application.key;
-                self.guests.admit(key, grant.proposal, height);
-                if self.guests.is_guest(&key) {
-                    self.notify(LedgerEvent::Guest { key });
-                }
+    /// Questions whether a key's rights are to end.
+    fn ends_of(&self, key: &BotId) -> Vec<StatementId> {
+        let about = |ask: &Ask| match ask {
+            Ask::Remove { subject, .. } | Ask::Revoke { subject } => subject == key,
+            _ => false,
+        };
+        let open = self.pool.proposals().filter(|(_, proposal, _)| about(&proposal.ask));
+        open.map(|(statement, _, _)| statement.id()).collect()
+    }
+
+    fn let_in(&mut self, key: BotId, application: StatementId, height: Height) {
+        self.guests.admit(key, application, height);
+        self.write_guests();
+        if self.guests.is_guest(&key) {
+            self.notify(LedgerEvent::Guest { key });
+        }
+    }
+
+    fn look_for_end(&mut self, id: StatementId, subject: BotId) {
+        let Some(height) = self.pool.statement(&id).map(|asked| asked.place().height) else { return };
+        if !self.has_quorum(&id) {
+            return;
+        }
+        if self.guests.revoked(&subject).is_none_or(|at| at < height) {
+            self.guests.revoke(subject, height);
+            self.write_guests();
+            self.notify(LedgerEvent::Revoked { key: subject });
+        }
+        let asks = |ask: &Ask| matches!(ask, Ask::Admit(application) if application.key == subject);
+        let is_asked = self.pool.proposals().any(|(_, proposal, _)| asks(&proposal.ask));
+        if !is_asked || self.pool.in_slot(&Slot::Grant(id)).next().is_some() {
+            return;
+        }
+        let yes = |ballot: &&Arc<Statement>| {
+            ballot.ballot().and_then(|ballot| ballot.answer(&id)) == Some(crate::ledger::statement::Answer::Yes)
+        };
+        let active = self.chain.roster().active();
+        let ballots = active.filter_map(|member| self.pool.ballot(&member.key)).filter(yes);
+        let mut statements: Vec<Statement> = ballots.map(|ballot| (**ballot).clone()).collect();
+        statements.sort_by_key(Statement::id);
+        let height = self.chain.place().height;
+        let piece = Piece::Backing(Arc::new(Backing { proposal: id, height, statements }));
+        self.put(piece.id(), piece, None);
+    }
+
+    /// Whether a quorum of this roster says yes.
+    fn has_quorum(&self, id: &StatementId) -> bool {
+        let mut support = Support::default();
+        for member in self.chain.roster().active() {
+            if let Some(ballot) = self.pool.ballot(&member.key) {
+                support.count(id, ballot);
             }
-            Some(Ask::Remove { subject, .. } | Ask::Revoke { subject }) => {
-                let key = *subject;
-                self.guests.revoke(key, height);
-                self.notify(LedgerEvent::Revoked { key });
+        }
+        support.has_quorum(self.chain.roster(), self.chain.rules())
+    }
+
+    /// Whether enough owners of this roster hold an application's key.
+    fn is_endorsed(&self, id: &StatementId) -> bool {
+        let mut support = Support::default();
+        for member in self.chain.roster().active() {
+            let held = self.pool.in_slot(&Slot::Endorse(member.key, *id)).next();
+            if let Some(Piece::Statement(endorsement)) = held.map(|held| &held.piece) {
+                support.count(id, endorsement);
             }
-            _ => {}
+        }
+        support.is_endorsed(self.chain.roster(), self.chain.rules())
+    }
+
+    /// Somebody shows that a key's rights ended.
+    pub(super) fn take_backing(&mut self, backing: &Backing) {
+        let Some(asked) = self.pool.statement(&backing.proposal) else { return };
+        let height = asked.place().height;
+        let Some(Ask::Remove { subject, .. } | Ask::Revoke { subject }) = asked.proposal().map(|asked| &asked.ask)
+        else {
+            return;
+        };
+        let key = *subject;
+        if self.guests.revoked(&key).is_none_or(|at| at < height) {
+            self.guests.revoke(key, height);
+            self.write_guests();
+            self.notify(LedgerEvent::Revoked { key });
         }
     }
 

@@ -413,7 +413,7 @@ impl Ledger {
     }
 
     fn here(&mut self) -> LedgerMessage {
-        LedgerMessage::Here { place: self.chain.place(), digests: self.pool.digests().to_vec() }
+        LedgerMessage::Here { place: self.chain.place(), whole: self.pool.digest() }
     }
 
     fn say_here(&mut self, channel: Channel) {
@@ -433,7 +433,8 @@ impl Ledger {
             return Ok(());
         }
         match message {
-            LedgerMessage::Here { place, digests } => self.take_here(channel, place, &digests),
+            LedgerMessage::Here { place, whole } => self.take_here(channel, place, whole),
+            LedgerMessage::Digests { place, digests } => self.take_digests(channel, place, &digests),
             LedgerMessage::AskCertificates { after } => {
                 let newest = self.chain.place().height;
                 if let Some(peer) = self.peers.get_mut(&channel) {
@@ -481,37 +482,38 @@ impl Ledger {
         result
     }
 
-    fn take_here(&mut self, channel: Channel, place: Place, digests: &[pool::Digest]) {
+    fn take_here(&mut self, channel: Channel, place: Place, whole: pool::Digest) {
         let own = self.chain.place();
-        let ours = self.pool.digests();
-        let after = own.height;
         let Some(peer) = self.peers.get_mut(&channel) else { return };
         peer.place = Some(place);
         if place.height > own.height {
             if !peer.asked {
                 peer.asked = true;
-                peer.say(LedgerMessage::AskCertificates { after: Some(after) });
+                peer.say(LedgerMessage::AskCertificates { after: Some(own.height) });
             }
-            return;
-        }
-        if place.height == own.height && place.header != own.header {
+        } else if place.height == own.height && place.header != own.header {
             // Two stories: whoever has the other one shows its certificate.
-            if let Some(before) = after.0.checked_sub(1) {
+            if let Some(before) = own.height.0.checked_sub(1) {
                 peer.say(LedgerMessage::AskCertificates { after: Some(Height(before)) });
             }
-            return;
-        }
-        if place != own {
-            return;
-        }
-        let differ: Vec<usize> = (0..pool::BUCKETS).filter(|at| digests.get(*at) != Some(&ours[*at])).collect();
-        if differ.is_empty() {
+        } else if place == own && whole == self.pool.digest() {
             let key = peer.key;
             self.hear(&key);
+        } else if place == own && peer.comparisons > 0 && self.own < peer.key {
+            // One side begins: both would send everything twice.
+            peer.comparisons -= 1;
+            peer.say(LedgerMessage::Digests { place, digests: self.pool.digests().to_vec() });
+        }
+    }
+
+    fn take_digests(&mut self, channel: Channel, place: Place, digests: &[pool::Digest]) {
+        if place != self.chain.place() {
             return;
         }
-        // One side begins: both would send everything twice.
-        if peer.comparisons == 0 || self.own > peer.key {
+        let ours = self.pool.digests();
+        let Some(peer) = self.peers.get_mut(&channel) else { return };
+        let differ: Vec<usize> = (0..pool::BUCKETS).filter(|at| digests.get(*at) != Some(&ours[*at])).collect();
+        if differ.is_empty() || peer.comparisons == 0 {
             return;
         }
         peer.comparisons -= 1;
@@ -632,6 +634,7 @@ impl Ledger {
         // A proposal is judged at its own height at the earliest: later than this nobody can bring it back.
         self.judged.retain(|_, at| *at >= oldest);
         self.guests.forget_below(oldest);
+        self.write_guests();
     }
 
     /// Forgets what does not count at the new height.

@@ -42,14 +42,14 @@ pub struct Offer {
     pub listing: Listing,
 }
 
-/// The statements of one roster that let a guest in, or end its rights.
+/// A quorum of one roster that ends a guest's rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backing {
     /// The proposal that they speak about.
     pub proposal: StatementId,
     /// The height of the roster.
     pub height: Height,
-    /// Ballots or endorsements, sorted by name.
+    /// Ballots, sorted by name.
     pub statements: Vec<Statement>,
 }
 
@@ -71,7 +71,7 @@ pub enum Piece {
     Offer(Arc<Offer>),
     /// Two statements that convict their author.
     Evidence(Arc<Evidence>),
-    /// What needs no seal.
+    /// A quorum that ends a guest's rights.
     Backing(Arc<Backing>),
     /// A report, before there are enough to ask for a removal.
     Silence(Arc<Silence>),

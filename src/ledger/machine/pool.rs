@@ -309,15 +309,19 @@ impl Pool {
         self.pieces.range(PieceId(first)..).map(|(id, _)| id).take_while(move |id| bucket(id) == at)
     }
 
-    /// What all buckets hold; two pools with the same answer hold the same.
+    /// What the pool holds; two with the same answer hold the same.
+    pub(super) fn digest(&mut self) -> Digest {
+        shorten(&sha256(&self.digests().each_ref().map(|digest| &digest[..])))
+    }
+
+    /// What each bucket holds.
     pub(super) fn digests(&mut self) -> [Digest; BUCKETS] {
         core::array::from_fn(|at| {
             if let Some(digest) = self.digests.get(&at) {
                 return *digest;
             }
             let names: Vec<&[u8]> = self.bucket(at).map(|id| &id.0[..]).collect();
-            let mut digest = [0; 16];
-            digest.copy_from_slice(&sha256(&names)[..16]);
+            let digest = shorten(&sha256(&names));
             self.digests.insert(at, digest);
             digest
         })
@@ -332,6 +336,10 @@ impl Pool {
             })
             .collect()
     }
+}
+
+fn shorten(hash: &[u8; 32]) -> Digest {
+    *hash.first_chunk().expect("a hash is longer")
 }
 
 pub(super) fn bucket(id: &PieceId) -> usize {

@@ -14,6 +14,7 @@ use super::{Ledger, spans};
 use crate::crypto::{Crypto, sha256};
 use crate::identity::{BotId, Identity};
 use crate::ledger::certificate::{Certificate, Genesis};
+use crate::ledger::guest::Guests;
 use crate::ledger::ids::{HeaderId, Height};
 use crate::ledger::sealing::Voter;
 use crate::ledger::statement::Body;
@@ -22,6 +23,7 @@ use crate::wire::FixedReader;
 
 pub(super) const GENESIS: &[u8] = b"ledger/genesis";
 const CLOCK: &[u8] = b"ledger/clock";
+const GUESTS: &[u8] = b"ledger/guests";
 const VOTER: &[u8] = b"ledger/voter";
 const CERTIFICATE: &str = "ledger/height/";
 const PIECE: &str = "ledger/piece/";
@@ -95,6 +97,9 @@ impl Ledger {
         for (key, body) in ours.iter().filter(|(key, _)| key.starts_with(PIECE.as_bytes())) {
             ledger.restore_piece(body).ok_or_else(|| damaged(key))?;
         }
+        if let Some(body) = ours.get(GUESTS) {
+            ledger.guests = Guests::from_bytes(body).map_err(|_| damaged(GUESTS))?;
+        }
         if let Some(body) = ours.get(VOTER) {
             ledger.restore_voter(body).ok_or_else(|| damaged(VOTER))?;
         }
@@ -161,7 +166,7 @@ impl Ledger {
                 }
             }
             Piece::Offer(_) => self.follow_up(id, piece),
-            Piece::Backing(grant) => self.take_grant(grant),
+            Piece::Backing(backing) => self.take_backing(backing),
             Piece::Evidence(_) | Piece::Silence(_) => {}
         }
     }
@@ -176,6 +181,10 @@ impl Ledger {
         self.clock.saved = self.clock.elapsed;
         let body = [self.clock.wall.0.to_be_bytes(), self.clock.elapsed.to_be_bytes()].concat();
         self.persist(CLOCK.into(), body.into());
+    }
+
+    pub(super) fn write_guests(&mut self) {
+        self.persist(GUESTS.into(), self.guests.to_bytes().into());
     }
 
     pub(super) fn write_voter(&mut self) {
