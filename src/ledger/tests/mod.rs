@@ -3,6 +3,7 @@
 mod chains;
 mod guests;
 mod invitations;
+mod listings;
 mod outcomes;
 mod records;
 mod sealing;
