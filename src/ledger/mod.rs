@@ -4,9 +4,11 @@
 //! outcome is [`next`], a pure function of the sealed bytes. So every bot comes to the same members, and can prove it.
 
 mod certificate;
+mod effect;
 mod evidence;
 mod guest;
 mod header;
+mod health;
 mod ids;
 mod invitation;
 mod listing;
@@ -22,9 +24,11 @@ mod tests;
 mod tokens;
 
 pub use certificate::{Certificate, Chain, ChainError, Founding, Genesis, GenesisError, MAX_FOUNDERS};
+pub use effect::{Effect, Warning, what_if, what_if_after, what_if_it_leaves};
 pub use evidence::{Conflict, Evidence};
 pub use guest::{Grant, Guests, Support, grant};
 pub use header::{Changes, Departure, Header, MAX_HEADER, Outcome, Places};
+pub use health::{Blocked, Health, health, health_when};
 pub use ids::{ContentsId, HeaderId, Height, Place, StatementId, View};
 pub use invitation::{Invitation, InvitationError, InvitationExpired, InvitationPart, InviteError};
 pub use listing::{Listing, MAX_LISTING, Misfit, ResolveError, Resolved, fits};

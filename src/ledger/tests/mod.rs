@@ -1,6 +1,7 @@
 //! A town to vote in, and what its rounds come to.
 
 mod chains;
+mod effects;
 mod guests;
 mod invitations;
 mod listings;
