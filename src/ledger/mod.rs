@@ -6,6 +6,7 @@
 mod certificate;
 mod effect;
 mod evidence;
+mod explain;
 mod guest;
 mod header;
 mod health;
@@ -14,6 +15,7 @@ mod invitation;
 mod listing;
 mod machine;
 mod next;
+mod proof;
 mod register;
 mod roster;
 mod rules;
@@ -26,6 +28,7 @@ mod tokens;
 pub use certificate::{Certificate, Chain, ChainError, Founding, Genesis, GenesisError, MAX_FOUNDERS};
 pub use effect::{Effect, Warning, what_if, what_if_after, what_if_it_leaves};
 pub use evidence::{Conflict, Evidence};
+pub use explain::{Decision, Explanation, Rule, Vote};
 pub use guest::{Grant, Guests, Support, grant};
 pub use header::{Changes, Departure, Header, MAX_HEADER, Outcome, Places};
 pub use health::{Blocked, Health, health, health_when};
@@ -37,6 +40,7 @@ pub use machine::{
     MAX_FRAME, MAX_PIECE, Offer, Piece, PieceId, Question, Refusal, Silence, Whole, WishError,
 };
 pub use next::{Cast, Contents, Items, Next, Sealed, Standpoint, Tally, next};
+pub use proof::{MAX_PROOF, Proof, ProofError};
 pub use register::{Put, Register};
 pub use roster::{Member, MembershipPath, Roster, RosterRoot, Standing};
 pub use rules::{DecidedBy, EvictCap, Faults, Floor, Numbers, Preset, Rules, RulesError};

@@ -6,6 +6,7 @@ mod guests;
 mod invitations;
 mod listings;
 mod outcomes;
+mod proofs;
 mod records;
 mod sealing;
 
