@@ -201,8 +201,9 @@ pub fn what_if(at: &Standpoint<'_>, ask: &Ask) -> Effect {
 /// The same when other proposals of this round pass too, up to 250 of them; those go first.
 pub fn what_if_after(at: &Standpoint<'_>, open: &[Ask], ask: &Ask) -> Effect {
     let open = &open[..open.len().min(250)];
-    let sponsor = sponsor(at.roster, ask);
-    let (Some(_), DecidedBy::Rounds) = (sponsor, at.rules.decided_by) else { return unchanged(at, Warning::NoRounds) };
+    if at.rules.decided_by != DecidedBy::Rounds {
+        return unchanged(at, Warning::NoRounds);
+    }
     let vote = |is_here: &dyn Fn(&Member) -> bool| pass(at, open, ask, is_here);
     let happens = vote(&|_| true);
     let outcome =

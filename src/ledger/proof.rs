@@ -9,7 +9,7 @@ use super::certificate::{Certificate, Chain, ChainError, Genesis};
 use super::explain::Explanation;
 use super::ids::{HeaderId, Height, StatementId};
 use super::listing::{Listing, ResolveError};
-use super::next::{Standpoint, next};
+use super::next::next;
 use super::statement::{Body, Statement};
 use crate::crypto::Crypto;
 use crate::identity::CommunityId;
@@ -114,9 +114,7 @@ impl Proof {
             return Err(ProofError::Listing);
         }
         self.check_statements(community, crypto)?;
-        let place = trusted.place();
-        let at =
-            Standpoint { height: place.height, header: place.header, roster: trusted.roster(), rules: trusted.rules() };
+        let at = trusted.standpoint();
         let resolved = self.listing.resolve(&at, community, |id| self.statements.get(id))?;
         let made = next(&at, &resolved.contents);
         if made.header != *header {
@@ -147,11 +145,14 @@ impl Proof {
             story.push(chain.place().header);
         }
         let explanation = self.verify(&chain, crypto)?;
-        for statement in self.statements.values() {
-            let place = statement.place();
+        // A pair convicts wherever its author stood; everything else counts on this chain alone.
+        let mut counted = Listing { evidence: BTreeMap::new(), ..self.listing.clone() }.names();
+        counted.extend(named_besides(&self.statements));
+        for id in counted {
+            let place = self.statements.get(&id).ok_or(ProofError::Missing(id))?.place();
             let header = usize::try_from(place.height.0).ok().and_then(|height| story.get(height));
             if header != Some(&place.header) {
-                return Err(ProofError::Elsewhere(statement.id()));
+                return Err(ProofError::Elsewhere(id));
             }
         }
         Ok(explanation)

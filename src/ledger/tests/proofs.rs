@@ -405,6 +405,16 @@ fn who_trusts_the_genesis_alone_walks_there_and_sees_every_place() {
     let asked = hall.admit(1, 101);
     hall.votes(asked, "yy");
     let beside = Place { height: Height(0), header: HeaderId([1; 32]) };
+    // A pair convicts wherever its author stood.
+    let pair = [1, 2].map(|n| hall.say_at(beside, 4, Body::Ack { view: View(0), header: HeaderId([n; 32]) }));
+    let evidence = Evidence::of(&hall.held[&pair[0]], &hall.held[&pair[1]]).expect("two Acks");
+    hall.listing.convict(&evidence);
+    let mut honest = hall.clone();
+    let on_chain = honest.say(3, Body::Ballot(Ballot { number: 1, answers: [(asked, Answer::Yes)].into() }));
+    honest.listing.ballots.insert(on_chain);
+    let round = honest.seal();
+    let told = honest.proof(&round, asked).verify_from_genesis(&honest.genesis, &honest.story, &Pure);
+    assert_eq!(told.expect("a good proof").decision.outcome, Outcome::Passed);
     let odd = hall.say_at(beside, 3, Body::Ballot(Ballot { number: 1, answers: [(asked, Answer::Yes)].into() }));
     hall.listing.ballots.insert(odd);
     let round = hall.seal();
