@@ -4,14 +4,18 @@
 //! outcome is [`next`], a pure function of the sealed bytes. So every bot comes to the same members, and can prove it.
 
 mod certificate;
+mod effect;
 mod evidence;
+mod explain;
 mod guest;
 mod header;
+mod health;
 mod ids;
 mod invitation;
 mod listing;
 mod machine;
 mod next;
+mod proof;
 mod register;
 mod roster;
 mod rules;
@@ -22,9 +26,12 @@ mod tests;
 mod tokens;
 
 pub use certificate::{Certificate, Chain, ChainError, Founding, Genesis, GenesisError, MAX_FOUNDERS};
+pub use effect::{Effect, Warning, what_if, what_if_after, what_if_it_leaves};
 pub use evidence::{Conflict, Evidence};
+pub use explain::{Decision, Explanation, Rule, Vote};
 pub use guest::{Grant, Guests, Support, grant};
 pub use header::{Changes, Departure, Header, MAX_HEADER, Outcome, Places};
+pub use health::{Blocked, Health, health, health_when};
 pub use ids::{ContentsId, HeaderId, Height, Place, StatementId, View};
 pub use invitation::{Invitation, InvitationError, InvitationExpired, InvitationPart, InviteError};
 pub use listing::{Listing, MAX_LISTING, Misfit, ResolveError, Resolved, fits};
@@ -33,6 +40,7 @@ pub use machine::{
     MAX_FRAME, MAX_PIECE, Offer, Piece, PieceId, Question, Refusal, Silence, Whole, WishError,
 };
 pub use next::{Cast, Contents, Items, Next, Sealed, Standpoint, Tally, next};
+pub use proof::{MAX_PROOF, Proof, ProofError};
 pub use register::{Put, Register};
 pub use roster::{Member, MembershipPath, Roster, RosterRoot, Standing};
 pub use rules::{DecidedBy, EvictCap, Faults, Floor, Numbers, Preset, Rules, RulesError};
