@@ -20,6 +20,9 @@ use crate::wire::{FixedReader, LayoutError};
 /// Most founders: more are admitted by the first votes.
 pub const MAX_FOUNDERS: usize = 100;
 
+/// Most bytes of a certificate: the longest header, and the signatures of a quorum of 6,000 members.
+pub const MAX_CERTIFICATE: usize = 2 * super::header::MAX_HEADER;
+
 /// What the founders agree on before anybody signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Founding {
@@ -257,6 +260,9 @@ impl Certificate {
     /// # Errors
     /// [`LayoutError`] for any other bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LayoutError> {
+        if bytes.len() > MAX_CERTIFICATE {
+            return Err(LayoutError);
+        }
         let mut r = FixedReader::new(bytes);
         let header = Header::read(&mut r)?;
         let view = View(r.u32()?);

@@ -8,7 +8,7 @@ use super::health::{Blocked, health_when};
 use super::ids::{ContentsId, StatementId};
 use super::next::{Cast, Contents, Items, Next, Sealed, Standpoint, next};
 use super::roster::{Member, Roster};
-use super::rules::{DecidedBy, Numbers, Rules, RulesError};
+use super::rules::{DecidedBy, Floor, Numbers, Rules, RulesError};
 use super::statement::{Answer, Ask, Ballot, Proposal};
 use crate::identity::BotId;
 use crate::time::UnixMillis;
@@ -102,8 +102,8 @@ pub enum Warning {
     OutOfRange(RulesError),
     /// The rules decide in another way.
     OtherWay,
-    /// More answers are needed for any decision than there are members.
-    FloorOutOfReach {
+    /// Everybody must answer for any decision.
+    FloorIsEverybody {
         /// Least respondents.
         floor: u32,
         /// n.
@@ -176,12 +176,9 @@ impl fmt::Display for Warning {
             }
             Self::OutOfRange(error) => write!(f, "nobody can live by these rules: {error}"),
             Self::OtherWay => f.write_str("a vote cannot change who decides: for that, found another community"),
-            Self::FloorOutOfReach { floor, active } => {
-                write!(
-                    f,
-                    "nothing is decided unless {floor} answer, and there are {active} active members: no vote can "
-                )?;
-                f.write_str("pass, not even one that changes this rule")
+            Self::FloorIsEverybody { floor, active } => {
+                write!(f, "{floor} must answer, and there are {active} active members: ")?;
+                f.write_str("one silent member stops every decision")
             }
             Self::OneOwnerAdmits => {
                 f.write_str("one owner alone could then admit anybody at once, without a vote: raise endorse_percent")
@@ -209,7 +206,7 @@ pub fn what_if_after(at: &Standpoint<'_>, open: &[Ask], ask: &Ask) -> Effect {
     let outcome =
         happens.header.outcomes.iter().find(|(id, _)| *id == ASKED).map_or(Outcome::Refused, |(_, what)| *what);
     let mut effect = compare(at, &happens, outcome, &vote(&|member| member.strikes == 0));
-    effect.warnings.extend(of_outcome(at, ask, outcome, &effect.before));
+    effect.warnings.extend(of_outcome(at, ask, outcome));
     effect.warnings.extend(of_ask(at, ask, &effect));
     effect
 }
@@ -334,7 +331,7 @@ fn compare(at: &Standpoint<'_>, happens: &Next, outcome: Outcome, with_silence: 
 }
 
 /// Why nothing would happen.
-fn of_outcome(at: &Standpoint<'_>, ask: &Ask, outcome: Outcome, before: &Numbers) -> Option<Warning> {
+fn of_outcome(at: &Standpoint<'_>, ask: &Ask, outcome: Outcome) -> Option<Warning> {
     let subject = ask.subject().copied();
     match (outcome, ask) {
         (Outcome::Duplicate, Ask::Admit(application) | Ask::Rekey(application)) => {
@@ -353,10 +350,9 @@ fn of_outcome(at: &Standpoint<'_>, ask: &Ask, outcome: Outcome, before: &Numbers
                 (None, _) => Some(Warning::NoMember(*subject)),
                 (_, 0) => Some(Warning::LastMember(*subject)),
                 (_, 1) => Some(Warning::CannotBeRemoved { subject: *subject, others }),
-                _ => Some(Warning::FloorOutOfReach { floor: before.floor, active: others }),
+                _ => None,
             }
         }
-        (Outcome::Floor, _) => Some(Warning::FloorOutOfReach { floor: before.floor, active: before.active }),
         _ => None,
     }
 }
@@ -373,8 +369,11 @@ fn of_ask(at: &Standpoint<'_>, ask: &Ask, effect: &Effect) -> Vec<Warning> {
         }
         Ask::Revoke { subject } if at.roster.get(subject).is_some() => warnings.push(Warning::RevokesMember(*subject)),
         Ask::Amend(rules) if effect.outcome == Outcome::Passed => {
-            if after.floor > after.active {
-                warnings.push(Warning::FloorOutOfReach { floor: after.floor, active: after.active });
+            if let Floor::Respondents(floor) = rules.floor
+                && floor >= after.active
+                && after.active > after.quorum
+            {
+                warnings.push(Warning::FloorIsEverybody { floor, active: after.active });
             }
             if one_owner_admits(at.roster, rules) && !one_owner_admits(at.roster, at.rules) {
                 warnings.push(Warning::OneOwnerAdmits);

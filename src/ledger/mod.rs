@@ -25,7 +25,7 @@ mod statement;
 mod tests;
 mod tokens;
 
-pub use certificate::{Certificate, Chain, ChainError, Founding, Genesis, GenesisError, MAX_FOUNDERS};
+pub use certificate::{Certificate, Chain, ChainError, Founding, Genesis, GenesisError, MAX_CERTIFICATE, MAX_FOUNDERS};
 pub use effect::{Effect, Warning, what_if, what_if_after, what_if_it_leaves};
 pub use evidence::{Conflict, Evidence};
 pub use explain::{Decision, Explanation, Rule, Vote};

@@ -373,7 +373,8 @@ impl<'a> Round<'a> {
                 self.outcomes.insert(sealed.id, Outcome::Passed);
                 continue;
             };
-            let outcome = if !self.is_member(subject) {
+            let is_new = self.at.roster.get(subject).is_none();
+            let outcome = if is_new || !self.is_member(subject) {
                 Outcome::SubjectGone
             } else if self.removed_or_evicted >= self.numbers.cap.min(self.numbers.evict_cap) {
                 Outcome::Capped
