@@ -10,7 +10,7 @@ use super::header::{Header, Places};
 use super::ids::{ContentsId, HeaderId, Height, Place, View};
 use super::next::Standpoint;
 use super::roster::{Member, Roster, Standing};
-use super::rules::{DecidedBy, Rules, RulesError};
+use super::rules::{DecidedBy, Numbers, Rules, RulesError};
 use super::statement::{Body, put_text, read_key, read_text, statement_bytes};
 use crate::crypto::{Crypto, Signer, sha256};
 use crate::identity::{BotId, CommunityId};
@@ -407,6 +407,12 @@ impl Chain {
             }
         }
         Ok(())
+    }
+
+    /// What follows from the rules for the members that there are.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        self.rules.numbers(self.roster.active_len())
     }
 
     /// What the next round is worked out from.

@@ -85,7 +85,7 @@ impl Application {
     fn read(r: &mut FixedReader<'_>) -> Result<Self, LayoutError> {
         Ok(Self {
             key: read_key(r)?,
-            by: read_key(r)?,
+            by: read_known_key(r)?,
             nonce: *r.array()?,
             text: read_text(r)?,
             signature: *r.array()?,
@@ -136,7 +136,7 @@ impl Report {
     }
 
     pub(super) fn read(r: &mut FixedReader<'_>) -> Result<Self, LayoutError> {
-        Ok(Self { observer: read_key(r)?, place: read_place(r)?, signature: *r.array()? })
+        Ok(Self { observer: read_known_key(r)?, place: read_place(r)?, signature: *r.array()? })
     }
 
     fn signed(community: &CommunityId, place: &Place, subject: &BotId) -> Vec<u8> {
@@ -450,7 +450,7 @@ impl Statement {
         let unsigned = &bytes[..bytes.len() - SIGNATURE];
         let mut r = FixedReader::new(unsigned);
         let kind = r.u8()?;
-        let author = read_key(&mut r)?;
+        let author = read_known_key(&mut r)?;
         let place = read_place(&mut r)?;
         let body = Body::read(kind, &mut r)?;
         r.end()?;
@@ -584,6 +584,11 @@ pub(super) fn read_key(r: &mut FixedReader<'_>) -> Result<BotId, LayoutError> {
     BotId::from_bytes(*r.array()?).map_err(|_| LayoutError)
 }
 
+/// A key that is looked up in a roster before it counts, which has none that is no key: what it costs to see that is saved.
+pub(super) fn read_known_key(r: &mut FixedReader<'_>) -> Result<BotId, LayoutError> {
+    Ok(BotId::proved(*r.array()?))
+}
+
 pub(super) fn read_bool(r: &mut FixedReader<'_>) -> Result<bool, LayoutError> {
     match r.u8()? {
         0 => Ok(false),
@@ -600,7 +605,7 @@ fn read_proposal(r: &mut FixedReader<'_>) -> Result<Proposal, LayoutError> {
     let ask = match kind {
         0 => Ask::Admit(Application::read(r)?),
         1 => {
-            let subject = read_key(r)?;
+            let subject = read_known_key(r)?;
             let count = r.u8()?;
             let reports = (0..count).map(|_| Report::read(r)).collect::<Result<Vec<_>, _>>()?;
             if !reports.is_sorted_by(|a, b| a.observer < b.observer) {
@@ -610,7 +615,7 @@ fn read_proposal(r: &mut FixedReader<'_>) -> Result<Proposal, LayoutError> {
         }
         2 => Ask::Rekey(Application::read(r)?),
         3 => Ask::Amend(Rules::from_bytes(r.bytes(Rules::LEN)?)?),
-        4 => Ask::Revoke { subject: read_key(r)? },
+        4 => Ask::Revoke { subject: read_known_key(r)? },
         _ => return Err(LayoutError),
     };
     Ok(Proposal { slot, ask, text: read_text(r)? })

@@ -42,8 +42,6 @@ pub(crate) struct Village {
     pub(crate) longest: usize,
     pub(crate) pieces: u64,
     pub(crate) refused: BTreeMap<String, u64>,
-    /// Messages and their bytes, by kind.
-    pub(crate) kinds: BTreeMap<&'static str, (u64, u64)>,
 }
 
 pub(crate) fn seed(number: usize) -> [u8; 32] {
@@ -96,7 +94,6 @@ impl Village {
             longest: 0,
             pieces: 0,
             refused: BTreeMap::new(),
-            kinds: BTreeMap::new(),
         };
         for _ in 0..members {
             village.arrive(Journal::New);
@@ -278,17 +275,6 @@ impl Village {
         self.frames += 1;
         self.bytes += bytes.len() as u64;
         self.longest = self.longest.max(bytes.len());
-        let kind = match message {
-            LedgerMessage::Here { .. } => "here",
-            LedgerMessage::Digests { .. } => "digests",
-            LedgerMessage::AskCertificates { .. } => "ask",
-            LedgerMessage::Have { .. } => "have",
-            LedgerMessage::Want { .. } => "want",
-            LedgerMessage::Pieces(_) => "pieces",
-            _ => "part",
-        };
-        let (count, sum) = self.kinds.entry(kind).or_default();
-        (*count, *sum) = (*count + 1, *sum + bytes.len() as u64);
         if let LedgerMessage::Pieces(pieces) = message {
             self.pieces += pieces.len() as u64;
         }

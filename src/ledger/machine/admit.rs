@@ -17,7 +17,7 @@ use crate::ledger::ids::{Height, Place, StatementId, View};
 use crate::ledger::listing::{Misfit, fits};
 use crate::ledger::roster::Standing;
 use crate::ledger::sealing::sealer;
-use crate::ledger::statement::{Ask, Body, Proposal, Report, Statement};
+use crate::ledger::statement::{Answer, Ask, Ballot, Body, Proposal, Report, Statement};
 
 /// Views beyond this one's own in which a member may already be.
 const VIEWS_AHEAD: u32 = 64;
@@ -106,8 +106,7 @@ impl Ledger {
                     self.look_for_grants(&[statement.id()]);
                 }
                 Body::Ballot(ballot) => {
-                    let asked: Vec<StatementId> = ballot.answers.iter().map(|(proposal, _)| *proposal).collect();
-                    self.look_for_grants(&asked);
+                    self.hear_yes(ballot);
                 }
                 Body::Endorse { proposal, .. } => self.look_for_grants(&[*proposal]),
                 _ => self.round.count(statement),
@@ -256,7 +255,7 @@ impl Ledger {
             return Err(Refusal::Late);
         }
         let then = self.chain_at(height).ok_or(Refusal::Late)?;
-        let numbers = then.rules().numbers(then.roster().active_len());
+        let numbers = then.numbers();
         let is_allowed = match &proposal.ask {
             Ask::Remove { reports, .. } if reports.is_empty() => true,
             Ask::Remove { subject, reports } => {
@@ -348,6 +347,23 @@ impl Ledger {
         }
     }
 
+    /// Counts the YES of a ballot, and looks closer at what may have a quorum.
+    fn hear_yes(&mut self, ballot: &Ballot) {
+        let quorum = self.quorum();
+        let mut close = Vec::new();
+        for (proposal, answer) in &ballot.answers {
+            if *answer == Answer::Yes && self.pool.statement(proposal).is_some() {
+                // Who says it twice is counted twice: then it is looked at for nothing.
+                let heard = self.yes_heard.entry(*proposal).or_default();
+                *heard += 1;
+                if *heard >= quorum {
+                    close.push(*proposal);
+                }
+            }
+        }
+        self.look_for_grants(&close);
+    }
+
     /// Questions whether a key's rights are to end.
     fn ends_of(&self, key: &BotId) -> Vec<StatementId> {
         let about = |ask: &Ask| match ask {
@@ -381,9 +397,7 @@ impl Ledger {
         if !is_asked || self.pool.in_slot(&Slot::Grant(id)).next().is_some() {
             return;
         }
-        let yes = |ballot: &&Arc<Statement>| {
-            ballot.ballot().and_then(|ballot| ballot.answer(&id)) == Some(crate::ledger::statement::Answer::Yes)
-        };
+        let yes = |ballot: &&Arc<Statement>| ballot.ballot().and_then(|ballot| ballot.answer(&id)) == Some(Answer::Yes);
         let active = self.chain.roster().active();
         let ballots = active.filter_map(|member| self.pool.ballot(&member.key)).filter(yes);
         let mut statements: Vec<Statement> = ballots.map(|ballot| (**ballot).clone()).collect();

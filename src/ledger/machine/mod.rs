@@ -40,7 +40,7 @@ use super::guest::Guests;
 use super::header::Outcome;
 use super::ids::{HeaderId, Height, Place, StatementId, View};
 use super::roster::Roster;
-use super::rules::Rules;
+use super::rules::{Numbers, Rules};
 use super::sealing::Voter;
 use super::statement::{Answer, Body, Statement};
 use crate::crypto::{Crypto, Signer};
@@ -78,6 +78,8 @@ pub struct Ledger {
     signer: Box<dyn Signer>,
     genesis: Bytes,
     chain: Chain,
+    /// What follows from the newest roster and rules.
+    numbers: Numbers,
     /// The chain at earlier heights that statements may still stand on, the oldest first.
     past: VecDeque<Chain>,
     /// All headers' names, by height.
@@ -91,6 +93,8 @@ pub struct Ledger {
     guests: Guests,
     /// What was judged lately, and at which height it was.
     judged: BTreeMap<StatementId, Height>,
+    /// How often a YES to a question was heard: as many as say it, or more.
+    yes_heard: BTreeMap<StatementId, u32>,
     answers: BTreeMap<StatementId, Answer>,
     /// The number of the newest own ballot or endorsement.
     number: u64,
@@ -145,6 +149,7 @@ impl Ledger {
             crypto,
             genesis: genesis.to_bytes().into(),
             headers: alloc::vec![chain.place().header],
+            numbers: chain.numbers(),
             chain,
             past: VecDeque::new(),
             certificates: Vec::new(),
@@ -154,6 +159,7 @@ impl Ledger {
             peers: Peers::new(),
             guests: Guests::default(),
             judged: BTreeMap::new(),
+            yes_heard: BTreeMap::new(),
             answers: BTreeMap::new(),
             number: 0,
             answered_at: None,
@@ -590,6 +596,7 @@ impl Ledger {
         }
         let before = self.chain.clone();
         self.chain.follow(certificate, &*self.crypto)?;
+        self.numbers = self.chain.numbers();
         let place = self.chain.place();
         self.headers.push(place.header);
         let bytes = Bytes::from(certificate.to_bytes());
@@ -605,6 +612,9 @@ impl Ledger {
         self.write_voter();
         self.close_questions(certificate);
         self.sweep();
+        // Another roster has another quorum.
+        let open: Vec<StatementId> = self.pool.proposals().map(|(statement, _, _)| statement.id()).collect();
+        self.look_for_grants(&open);
         let header = &certificate.header;
         let is_active = self.chain.roster().get_active(&self.own).is_some();
         self.notify(LedgerEvent::Height {
@@ -660,6 +670,7 @@ impl Ledger {
             }
         }
         let roster = self.chain.roster();
+        self.yes_heard.retain(|id, _| self.pool.get(&PieceId::from(*id)).is_some());
         self.last_spread.retain(|author, _| roster.get(author).is_some());
         self.held_back.retain(|author, _| roster.get(author).is_some());
     }

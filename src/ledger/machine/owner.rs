@@ -215,8 +215,7 @@ impl Ledger {
     /// Enough reports make a request: of the members that reported, the one with the least name asks.
     pub(super) fn look_for_silent(&mut self, subject: &BotId) {
         let height = self.chain.place().height;
-        let rules = self.chain.rules();
-        let numbers = rules.numbers(self.chain.roster().active_len());
+        let numbers = self.numbers;
         let mut reports: Vec<Report> = self
             .pool
             .iter()

@@ -9,7 +9,7 @@ use crate::identity::BotId;
 use crate::ledger::ids::{HeaderId, StatementId, View};
 use crate::ledger::next::Next;
 use crate::ledger::roster::Roster;
-use crate::ledger::sealing::{AckProof, Open, Voter};
+use crate::ledger::sealing::{AckProof, Open, Voter, sealer};
 use crate::ledger::statement::{Body, Statement};
 
 type Lock = Option<(View, HeaderId)>;
@@ -24,6 +24,8 @@ pub(super) struct Round {
     /// Active members whose word on what this one promised is still to come: it lost its records, and promises nothing.
     pub(super) unheard: Option<BTreeSet<BotId>>,
     pub(super) offers: BTreeMap<PieceId, Judged>,
+    /// Whose Seal counts in a view, as it was worked out last.
+    sealer: Option<(View, Option<BotId>)>,
     acks: BTreeMap<(View, HeaderId), Signed>,
     commits: BTreeMap<(View, HeaderId), Signed>,
     /// In each view, who entered it, and with which lock; of a liar all that it said.
@@ -59,9 +61,23 @@ impl Round {
             view_since: None,
             unheard: None,
             offers: BTreeMap::new(),
+            sealer: None,
             acks: BTreeMap::new(),
             commits: BTreeMap::new(),
             statuses: BTreeMap::new(),
+        }
+    }
+
+    /// Whose Seal counts in the current view.
+    pub(super) fn sealer(&mut self, header: HeaderId, roster: &Roster) -> Option<BotId> {
+        let view = self.voter.view();
+        match self.sealer {
+            Some((known, key)) if known == view => key,
+            _ => {
+                let key = sealer(header, view, roster);
+                self.sealer = Some((view, key));
+                key
+            }
         }
     }
 
@@ -91,7 +107,11 @@ impl Round {
     /// A header that a quorum Acked in the current view.
     pub(super) fn acked(&self, roster: &Roster, quorum: u32) -> Option<AckProof> {
         let view = self.voter.view();
+        if self.voter.locked().is_some_and(|(locked, _)| locked == view) {
+            return None;
+        }
         let in_view = self.acks.range((view, HeaderId([0; 32]))..=(view, HeaderId([255; 32])));
+        let in_view = in_view.into_iter().filter(|(_, signed)| signed.len() >= quorum as usize);
         in_view.into_iter().find_map(|((view, header), signed)| {
             let acks = signed.iter().map(|(author, signature)| (*author, *signature));
             AckProof::new(*view, *header, roster, quorum, acks)

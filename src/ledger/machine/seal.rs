@@ -15,7 +15,7 @@ use crate::ledger::guest::Support;
 use crate::ledger::ids::{StatementId, View};
 use crate::ledger::listing::{Listing, Misfit, ResolveError};
 use crate::ledger::next::{Next, next};
-use crate::ledger::sealing::{Open, sealer, view_time_ms};
+use crate::ledger::sealing::{Open, view_time_ms};
 use crate::ledger::statement::{Ask, Body, Statement};
 use crate::time::UnixMillis;
 
@@ -33,8 +33,8 @@ impl Ledger {
         self.chain.rules().vote_window_ms
     }
 
-    pub(super) fn quorum(&self) -> u32 {
-        self.chain.rules().numbers(self.chain.roster().active_len()).quorum
+    pub(super) const fn quorum(&self) -> u32 {
+        self.numbers.quorum
     }
 
     /// Whether the round has something to decide, and its window is over.
@@ -256,9 +256,8 @@ impl Ledger {
     }
 
     fn enter_views(&mut self) {
-        let numbers = self.chain.rules().numbers(self.chain.roster().active_len());
         let view = self.round.voter.view();
-        let others = self.round.view_of_others(&self.own, numbers.faults as usize + 1);
+        let others = self.round.view_of_others(&self.own, self.numbers.faults as usize + 1);
         if let Some(theirs) = others.filter(|theirs| *theirs > view) {
             self.enter(theirs);
         }
@@ -279,9 +278,10 @@ impl Ledger {
     fn offer(&mut self) {
         let view = self.round.voter.view();
         let place = self.chain.place();
-        let is_ours =
-            self.round.view_since.is_some() && sealer(place.header, view, self.chain.roster()) == Some(self.own);
-        if !is_ours || self.round.voter.has_sealed() {
+        if self.round.view_since.is_none() || self.round.voter.has_sealed() {
+            return;
+        }
+        if self.round.sealer(place.header, self.chain.roster()) != Some(self.own) {
             return;
         }
         let Some(open) = self.round.open(self.quorum()) else { return };
