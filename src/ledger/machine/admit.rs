@@ -106,10 +106,14 @@ impl Ledger {
                     self.look_for_grants(&[statement.id()]);
                 }
                 Body::Ballot(ballot) => {
+                    self.recall_own(statement);
                     let asked: Vec<StatementId> = ballot.answers.iter().map(|(proposal, _)| *proposal).collect();
                     self.look_for_grants(&asked);
                 }
-                Body::Endorse { proposal, .. } => self.look_for_grants(&[*proposal]),
+                Body::Endorse { proposal, .. } => {
+                    self.recall_own(statement);
+                    self.look_for_grants(&[*proposal]);
+                }
                 _ => self.round.count(statement),
             },
             Piece::Offer(offer) => {

@@ -80,6 +80,8 @@ pub struct Ledger {
     answers: BTreeMap<StatementId, Answer>,
     /// The number of the newest own ballot or endorsement.
     number: u64,
+    /// The number of the newest own ballot.
+    voted: u64,
     /// The height at which this bot last said that it is here.
     answered_at: Option<Height>,
     /// Own pieces that leave once they are durable.
@@ -110,8 +112,9 @@ impl Ledger {
         let mut ledger = Self::start(crypto, identity, genesis, now);
         ledger.persist(records::GENESIS.into(), ledger.genesis.clone());
         ledger.write_clock();
-        if journal == Journal::Lost {
-            ledger.lost = true;
+        ledger.lost = journal == Journal::Lost;
+        ledger.write_voter();
+        if ledger.lost {
             ledger.lose_promises();
         }
         ledger
@@ -137,6 +140,7 @@ impl Ledger {
             judged: BTreeMap::new(),
             answers: BTreeMap::new(),
             number: 0,
+            voted: 0,
             answered_at: None,
             held: VecDeque::new(),
             writes: 0,
@@ -204,7 +208,10 @@ impl Ledger {
         while self.held.front().is_some_and(|(needed, _)| *needed <= write) {
             let Some((_, piece)) = self.held.pop_front() else { break };
             // One of an older height has come too late by itself.
-            let _ = self.admit(piece, None);
+            let id = piece.id();
+            if self.admit(piece, None).is_err() {
+                self.forget_record(&id);
+            }
         }
         self.settle();
     }
@@ -510,10 +517,6 @@ impl Ledger {
         let Ok(certificate) = Certificate::from_bytes(bytes) else { return };
         match self.follow(&certificate) {
             Ok(()) => {
-                if self.lost {
-                    // It may have promised something at this height too.
-                    self.lose_promises();
-                }
                 if let Some(peer) = self.peers.get_mut(&channel) {
                     peer.asked = false;
                 }
@@ -558,8 +561,13 @@ impl Ledger {
         while self.past.len() > kept {
             self.past.pop_front();
         }
+        // Where the next height is known to begin only now, nothing was promised yet.
+        self.lost &= !self.round.is_next_new;
         self.round = Round::new(Voter::new());
         self.write_voter();
+        if self.lost {
+            self.lose_promises();
+        }
         self.close_questions(certificate);
         self.sweep();
         let header = &certificate.header;
@@ -635,9 +643,14 @@ impl Ledger {
 
     /// A member holds what this bot holds: nothing that it promised is unknown there.
     fn hear(&mut self, member: &BotId) {
+        let numbers = self.chain.rules().numbers(self.chain.roster().active_len());
         let Some(unheard) = &mut self.round.unheard else { return };
         unheard.remove(member);
         if !unheard.is_empty() {
+            // A quorum that had committed before the records were lost would have an honest one among so many.
+            let heard = numbers.active as usize - 1 - unheard.len();
+            let enough = (numbers.active - numbers.quorum + numbers.faults + 1) as usize;
+            self.round.is_next_new |= heard >= enough && !self.round.has_commits();
             return;
         }
         let (mut view, mut locked) = (View(0), None);

@@ -57,6 +57,11 @@ pub enum WishError {
         "the last active member cannot leave: the community would be nobody's; let somebody in first, or stop the bot"
     )]
     LastMember,
+    /// The records were lost, and not all members told yet what this bot had said.
+    #[error(
+        "this bot lost its records and might contradict itself: wait until every other member told what it had said"
+    )]
+    Unsure,
     /// Two stories of one height are known.
     #[error("the community forked: more members cheated than it bears; found a new one")]
     Forked,
@@ -73,6 +78,7 @@ impl Ledger {
         match self.chain.roster().get(&self.own) {
             None => Err(WishError::NotAMember),
             Some(member) if !member.is_active() => Err(WishError::Dormant),
+            Some(_) if self.round.unheard.is_some() => Err(WishError::Unsure),
             Some(_) => Ok(()),
         }
     }
@@ -250,13 +256,15 @@ impl Ledger {
         let answers: Vec<_> =
             self.answers.iter().filter(|(id, _)| is_open(id)).take(MAX_ANSWERS).map(|(id, a)| (*id, *a)).collect();
         let number = self.next_number();
+        self.voted = number;
         self.answered_at = Some(self.chain.place().height);
         self.say(Body::Ballot(Ballot { number, answers }));
     }
 
     /// A bot that is up answers, also for an owner who did not vote yet; one that slept wakes; an applicant says that it is here.
     pub(super) fn answer_by_itself(&mut self) {
-        if self.forked.is_some() {
+        // One that lost its records may have said another thing under the same number.
+        if self.forked.is_some() || self.round.unheard.is_some() {
             return;
         }
         let height = self.chain.place().height;

@@ -1,5 +1,6 @@
 //! What a ledger keeps across restarts. Every record says whose it is and ends with a hash of itself.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -14,9 +15,9 @@ use super::{Ledger, spans};
 use crate::crypto::{Crypto, sha256};
 use crate::identity::{BotId, Identity};
 use crate::ledger::certificate::{Certificate, Genesis};
-use crate::ledger::ids::{HeaderId, Height};
+use crate::ledger::ids::{HeaderId, Height, Place};
 use crate::ledger::sealing::Voter;
-use crate::ledger::statement::Body;
+use crate::ledger::statement::{Body, Statement};
 use crate::time::UnixMillis;
 use crate::wire::FixedReader;
 
@@ -69,7 +70,7 @@ impl Ledger {
         records: impl IntoIterator<Item = (Bytes, Bytes)>,
     ) -> Result<Self, LedgerRestoreError> {
         let name = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
-        let mut ours: alloc::collections::BTreeMap<Bytes, Bytes> = alloc::collections::BTreeMap::new();
+        let mut ours: BTreeMap<Bytes, Bytes> = BTreeMap::new();
         for (key, value) in records {
             if key.starts_with(b"ledger/") && !value.is_empty() {
                 let body = open(&identity.id(), &key, &value)?;
@@ -92,15 +93,27 @@ impl Ledger {
         let mut r = FixedReader::new(&clock);
         let mut read = || r.u64().map_err(|_| damaged(CLOCK));
         (ledger.clock.wall, ledger.clock.elapsed) = (UnixMillis(read()?), read()?);
-        for (key, body) in ours.iter().filter(|(key, _)| key.starts_with(PIECE.as_bytes())) {
+        let pieces = || ours.iter().filter(|(key, _)| key.starts_with(PIECE.as_bytes()));
+        for (key, body) in pieces() {
             ledger.restore_piece(body).ok_or_else(|| damaged(key))?;
         }
-        if let Some(body) = ours.get(VOTER) {
-            ledger.restore_voter(body).ok_or_else(|| damaged(VOTER))?;
+        let (height, is_here) = ledger.restore_voter(&find(VOTER)?).ok_or_else(|| damaged(VOTER))?;
+        let newest = ledger.chain.place().height;
+        if height > newest {
+            // Without it what was promised at its height would be forgotten.
+            return Err(LedgerRestoreError::Missing(name(&certificate_key(newest.next()))));
         }
+        if height == newest && !is_here {
+            return Err(damaged(VOTER));
+        }
+        ledger.count_all_again();
         // What followed from the records is known already.
         ledger.outbox.clear();
         ledger.writes = 0;
+        ledger.tidy(pieces().map(|(key, _)| key));
+        if ledger.lost {
+            ledger.lose_promises();
+        }
         ledger.clock.saved = ledger.clock.elapsed;
         ledger.tell_time(now);
         Ok(ledger)
@@ -117,52 +130,84 @@ impl Ledger {
         }
         let (id, unit) = (piece.id(), self.chain.rules().unit_ms());
         let put = self.pool.put(id, piece, since, spans::SETTLING * unit);
-        put.dropped.iter().for_each(|gone| self.pool.forget(gone));
+        if let Some(evidence) = put.evidence {
+            // The record of it may have been cut off behind the pair.
+            let piece = Piece::Evidence(Arc::new(evidence));
+            self.pool.put(piece.id(), piece, since, spans::SETTLING * unit);
+        }
         Some(())
     }
 
-    fn restore_voter(&mut self, body: &Bytes) -> Option<()> {
+    /// The height of what was promised last, and whether this is where the chain stands.
+    fn restore_voter(&mut self, body: &Bytes) -> Option<(Height, bool)> {
         let mut r = FixedReader::new(body);
-        let (height, header) = (r.u64().ok()?, HeaderId(*r.array().ok()?));
+        let (height, header) = (Height(r.u64().ok()?), HeaderId(*r.array().ok()?));
         let view_since = match r.u64().ok()? {
             0 => None,
             since => Some(since - 1),
         };
+        self.lost = match r.u8().ok()? {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
         let voter = Voter::from_bytes(r.rest())?;
-        let place = self.chain.place();
-        if (Height(height), header) == (place.height, place.header) {
+        let is_here = (Place { height, header }) == self.chain.place();
+        if is_here {
             self.round = Round::new(voter);
             self.round.view_since = view_since;
         }
-        // Everything that was counted and looked at, from what is held.
+        Some((height, is_here))
+    }
+
+    /// Everything that was counted and looked at, from what is held.
+    fn count_all_again(&mut self) {
         let pieces: Vec<(PieceId, Piece)> = self.pool.iter().map(|(id, held)| (*id, held.piece.clone())).collect();
         for (id, piece) in &pieces {
             self.count_again(*id, piece);
         }
         self.sweep();
-        Some(())
+    }
+
+    /// Makes the records of pieces those of what is held: a crash came between them.
+    fn tidy<'a>(&mut self, stored: impl Iterator<Item = &'a Bytes>) {
+        let mut missing: BTreeMap<Bytes, PieceId> = self.pool.iter().map(|(id, _)| (piece_key(id), *id)).collect();
+        let useless: Vec<Bytes> = stored.filter(|key| missing.remove(*key).is_none()).cloned().collect();
+        useless.into_iter().for_each(|key| self.persist(key, Bytes::new()));
+        for id in missing.into_values() {
+            if let Some((piece, since)) = self.pool.get(&id).map(|held| (held.piece.clone(), held.since)) {
+                self.write_piece(&id, &piece, since);
+            }
+        }
     }
 
     /// Counts a piece that was held before a restart.
     fn count_again(&mut self, id: PieceId, piece: &Piece) {
-        let own = self.own;
         match piece {
             Piece::Statement(statement) => {
                 self.round.count(statement);
-                let is_own = statement.author() == own;
-                match statement.body() {
-                    Body::Ballot(ballot) if is_own => {
-                        self.number = self.number.max(ballot.number);
-                        self.answers = ballot.answers.iter().copied().collect();
-                        self.answered_at = Some(statement.place().height);
-                    }
-                    Body::Endorse { number, .. } if is_own => self.number = self.number.max(*number),
-                    _ => {}
-                }
+                self.recall_own(statement);
             }
             Piece::Offer(_) => self.follow_up(id, piece),
             Piece::Backing(grant) => self.take_grant(grant),
             Piece::Evidence(_) | Piece::Silence(_) => {}
+        }
+    }
+
+    /// An own statement that this bot does not remember, as after a restart: its next ones have higher numbers.
+    pub(super) fn recall_own(&mut self, statement: &Statement) {
+        if statement.author() != self.own {
+            return;
+        }
+        match statement.body() {
+            Body::Ballot(ballot) if ballot.number > self.voted => {
+                self.voted = ballot.number;
+                self.number = self.number.max(ballot.number);
+                self.answers = ballot.answers.iter().copied().collect();
+                self.answered_at = self.answered_at.max(Some(statement.place().height));
+            }
+            Body::Endorse { number, .. } => self.number = self.number.max(*number),
+            _ => {}
         }
     }
 
@@ -184,6 +229,7 @@ impl Ledger {
         let mut body = place.height.0.to_be_bytes().to_vec();
         body.extend(place.header.0);
         body.extend(since.to_be_bytes());
+        body.push(u8::from(self.lost));
         body.extend(self.round.voter.to_bytes());
         self.persist(VOTER.into(), body.into());
     }

@@ -23,6 +23,8 @@ pub(super) struct Round {
     pub(super) view_since: Option<u64>,
     /// Active members whose word on what this one promised is still to come: it lost its records, and promises nothing.
     pub(super) unheard: Option<BTreeSet<BotId>>,
+    /// Of one that lost its records: whether the next height cannot have begun before that.
+    pub(super) is_next_new: bool,
     pub(super) offers: BTreeMap<PieceId, Judged>,
     acks: BTreeMap<(View, HeaderId), Signed>,
     commits: BTreeMap<(View, HeaderId), Signed>,
@@ -58,6 +60,7 @@ impl Round {
             voter,
             view_since: None,
             unheard: None,
+            is_next_new: false,
             offers: BTreeMap::new(),
             acks: BTreeMap::new(),
             commits: BTreeMap::new(),
@@ -80,6 +83,11 @@ impl Round {
             }
             _ => {}
         }
+    }
+
+    /// Whether anybody committed to anything.
+    pub(super) fn has_commits(&self) -> bool {
+        !self.commits.is_empty()
     }
 
     /// A header that a quorum committed to in one view.

@@ -249,10 +249,7 @@ impl Ledger {
         let Some((_, next)) = self.round.right(header) else { return false };
         let commits: Vec<_> = commits.iter().map(|(key, signature)| (*key, *signature)).collect();
         let certificate = Certificate::new(next.header.clone(), view, self.chain.roster(), quorum, commits);
-        let is_done = self.follow(&certificate).is_ok();
-        // This height begins before its own eyes: nothing was promised in it.
-        self.lost &= !is_done;
-        is_done
+        self.follow(&certificate).is_ok()
     }
 
     fn enter_views(&mut self) {
