@@ -1,6 +1,7 @@
 //! Ledgers in a village: votes, seals, absences, crashes and liars in virtual time.
 
 mod crashes;
+mod guests;
 mod rounds;
 #[allow(dead_code, reason = "every part of the suite uses a part of it")]
 mod village;

@@ -17,7 +17,7 @@ use crate::ledger::ids::{Height, Place, StatementId, View};
 use crate::ledger::listing::{Misfit, fits};
 use crate::ledger::roster::Standing;
 use crate::ledger::sealing::sealer;
-use crate::ledger::statement::{Ask, Body, Proposal, Report, Statement};
+use crate::ledger::statement::{Answer, Ask, Body, Proposal, Report, Statement};
 
 /// Views beyond this one's own in which a member may already be.
 const VIEWS_AHEAD: u32 = 64;
@@ -315,6 +315,7 @@ impl Ledger {
         let then = self.chain_at(grant.height).ok_or(Refusal::Late)?;
         let mut support = Support::default();
         for statement in &grant.statements {
+            self.check_place(statement.place())?;
             let is_active = then.roster().get_active(&statement.author());
             if is_active.is_none_or(|member| member.joined_at > statement.place().height) {
                 return Err(Refusal::NotAMember(statement.author()));
@@ -341,7 +342,7 @@ impl Ledger {
             let (mut ballots, mut endorsements) = (Vec::new(), Vec::new());
             for member in roster.active() {
                 if let Some(ballot) = self.pool.ballot(&member.key)
-                    && ballot.ballot().is_some_and(|ballot| ballot.answer(id).is_some())
+                    && ballot.ballot().and_then(|ballot| ballot.answer(id)) == Some(Answer::Yes)
                 {
                     votes.count(id, ballot);
                     ballots.push((**ballot).clone());

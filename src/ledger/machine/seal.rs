@@ -13,10 +13,10 @@ use crate::identity::BotId;
 use crate::ledger::certificate::Certificate;
 use crate::ledger::guest::Support;
 use crate::ledger::ids::{StatementId, View};
-use crate::ledger::listing::{Listing, Misfit, ResolveError};
+use crate::ledger::listing::{Listing, Misfit, ResolveError, fits};
 use crate::ledger::next::{Next, next};
 use crate::ledger::sealing::{Open, sealer, view_time_ms};
-use crate::ledger::statement::{Ask, Body, Statement};
+use crate::ledger::statement::{Answer, Ask, Ballot, Body, Statement};
 use crate::time::UnixMillis;
 
 const fn doubled(units: u64, view: View) -> u64 {
@@ -93,11 +93,18 @@ impl Ledger {
             let Piece::Backing(grant) = &held.piece else { continue };
             let ask = self.pool.statement(&grant.proposal).and_then(Statement::proposal).map(|proposal| &proposal.ask);
             let (Some(Ask::Remove { subject, .. }) | Some(Ask::Revoke { subject })) = ask else { continue };
-            let mut support = Support::default();
-            grant.statements.iter().for_each(|statement| support.count(&grant.proposal, statement));
-            if keys.contains(subject) && support.has_quorum(self.chain.roster(), self.chain.rules()) {
-                let ids = grant.statements.iter().map(Statement::id).collect();
-                found.push((grant.proposal, ids, held.since));
+            // Of a roster that is past some may have left, and a liar may have put in what counts for nothing.
+            let at = self.chain.standpoint();
+            let is_yes = |ballot: &Ballot| ballot.answer(&grant.proposal) == Some(Answer::Yes);
+            let counts = |statement: &&Statement| {
+                statement.ballot().is_some_and(is_yes)
+                    && at.roster.get_active(&statement.author()).is_some()
+                    && fits(&at, statement).is_ok()
+            };
+            let of_author: BTreeMap<BotId, StatementId> =
+                grant.statements.iter().filter(counts).map(|statement| (statement.author(), statement.id())).collect();
+            if keys.contains(subject) && of_author.len() >= self.quorum() as usize {
+                found.push((grant.proposal, of_author.into_values().collect(), held.since));
             }
         }
         found.sort_unstable();
