@@ -165,6 +165,7 @@ fn an_absent_applicant_sleeps_until_it_comes() {
     village.link(0, stranger);
     assert!(village.pass_until(250, |v| v.heights() == [2; 5]), "{:?}", village.heights());
     assert!(village.ledger(3).roster().get_active(&id(stranger)).is_some(), "it woke");
-    let woke = |event: &LedgerEvent| matches!(event, LedgerEvent::Height { woken, .. } if woken.contains(&id(stranger)));
+    let woke =
+        |event: &LedgerEvent| matches!(event, LedgerEvent::Height { woken, .. } if woken.contains(&id(stranger)));
     assert!(village.bots[2].events.iter().any(woke));
 }

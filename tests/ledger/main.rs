@@ -2,6 +2,7 @@
 
 mod crashes;
 mod guests;
+mod liars;
 mod rounds;
 #[allow(dead_code, reason = "every part of the suite uses a part of it")]
 mod village;

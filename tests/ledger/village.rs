@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use interbot::crypto::Crypto;
 use interbot::lab::ToyCrypto;
 use interbot::ledger::{
-    Answer, Application, Ask, Body, Certificate, Channel, Evidence, Founding, Genesis, Height, Journal, Ledger,
+    Answer, Application, Ask, Ballot, Body, Certificate, Channel, Evidence, Founding, Genesis, Height, Journal, Ledger,
     LedgerAction, LedgerEvent, LedgerMessage, Outcome, Piece, Place, Refusal, Rules, Statement, StatementId, Whole,
 };
 use interbot::{BotId, Identity, UnixMillis};
@@ -52,6 +52,8 @@ pub(crate) struct Village {
     parts: BTreeMap<(usize, usize), Vec<u8>>,
     /// Bots that speak without a ledger, and whom they pretend to be linked with.
     traitors: BTreeMap<usize, BTreeSet<usize>>,
+    /// A traitor that replaces its ballot at everybody while an offer is on its way, and the number of its last one.
+    pub(crate) racer: Option<(usize, u64)>,
 }
 
 /// Chance that is the same for the same seed.
@@ -136,6 +138,7 @@ impl Village {
             said: BTreeMap::new(),
             parts: BTreeMap::new(),
             traitors: BTreeMap::new(),
+            racer: None,
         };
         for _ in 0..members {
             village.arrive(Journal::New);
@@ -437,6 +440,22 @@ impl Village {
         Piece::Statement(Arc::new(self.sign(at, place, body)))
     }
 
+    /// Before an offer arrives the racer gives the receiver a newer ballot than anybody has.
+    fn race(&mut self, to: usize, message: &LedgerMessage) {
+        /// The kind of an offer.
+        const OFFER: u8 = 64;
+        let LedgerMessage::Pieces(pieces) = message else { return };
+        let is_offer = pieces.iter().any(|piece| piece.first() == Some(&OFFER));
+        if let (Some((traitor, number)), true) = (self.racer, is_offer) {
+            self.racer = Some((traitor, number + 1));
+            let place = self.ledger(to).place();
+            let body = Body::Ballot(Ballot { number: number + 1, answers: Vec::new() });
+            let ballot = self.said_by(traitor, place, body).to_bytes();
+            let now = self.clock(to);
+            let _ = self.ledger(to).handle_message(now, Self::channel(traitor), LedgerMessage::Pieces(vec![ballot]));
+        }
+    }
+
     /// All bots that have a ledger.
     pub(crate) fn up(&self) -> Vec<usize> {
         (0..self.bots.len()).filter(|at| self.is_up(*at)).collect()
@@ -456,6 +475,7 @@ impl Village {
         if !self.is_up(to) {
             return;
         }
+        self.race(to, message);
         let now = self.clock(to);
         if let Err(refusal) = self.ledger(to).handle_message(now, Self::channel(from), again) {
             *self.refused.entry(refusal.to_string()).or_default() += 1;

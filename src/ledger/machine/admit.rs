@@ -66,7 +66,7 @@ impl Ledger {
         if let Some(peer) = from.and_then(|from| self.peers.get_mut(&from)) {
             peer.knows(id, piece.rank());
         }
-        if self.pool.get(&id).is_some() {
+        if self.pool.bytes(&id).is_some() {
             return Ok(());
         }
         self.check(&piece)?;
@@ -121,7 +121,9 @@ impl Ledger {
                 let is_complete = self.is_complete(view, &offer.listing);
                 let settled = self.settled_ballots(view);
                 self.round.offers.insert(id, Judged { view, header, state: State::New, is_complete, settled });
+                self.pool.list(offer.listing.names());
                 self.judge(id);
+                self.ask_for_listed();
             }
             Piece::Evidence(evidence) => {
                 let (member, conflict) = (evidence.author(), evidence.conflict());

@@ -196,6 +196,7 @@ impl Ledger {
             self.say_here_to_all();
         }
         self.spread_held_back();
+        self.ask_for_listed();
         if self.round.view_since.is_none() && self.has_work() {
             self.round.view_since = Some(self.clock.elapsed);
         }
@@ -416,8 +417,8 @@ impl Ledger {
             LedgerMessage::Have { buckets, names } => self.take_have(channel, buckets, &names),
             LedgerMessage::Want { names } => {
                 for id in names {
-                    let rank = self.pool.get(&id).map(|held| held.piece.rank());
-                    if let (Some(rank), Some(peer)) = (rank, self.peers.get_mut(&channel)) {
+                    let found = self.pool.bytes(&id);
+                    if let (Some((_, rank)), Some(peer)) = (found, self.peers.get_mut(&channel)) {
                         peer.repeat(id, rank);
                     }
                 }
@@ -564,6 +565,7 @@ impl Ledger {
         // Where the next height is known to begin only now, nothing was promised yet.
         self.lost &= !self.round.is_next_new;
         self.round = Round::new(Voter::new());
+        self.pool.unlist();
         self.write_voter();
         if self.lost {
             self.lose_promises();

@@ -134,11 +134,10 @@ impl Peer {
         }
         let (mut batch, mut room) = (Vec::new(), PAYLOAD);
         while let Some((rank, id)) = self.queue.first().copied() {
-            let Some(held) = pool.get(&id) else {
+            let Some((bytes, _)) = pool.bytes(&id) else {
                 self.queue.remove(&(rank, id));
                 continue;
             };
-            let bytes = held.piece.to_bytes();
             if bytes.len() + 3 > room {
                 if !batch.is_empty() {
                     break;

@@ -5,6 +5,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use super::piece::{Piece, PieceId};
 use crate::crypto::sha256;
 use crate::identity::BotId;
@@ -14,6 +16,9 @@ use crate::ledger::statement::{Ask, Ballot, Body, Proposal, Statement};
 
 /// Parts of the pool that are compared with a peer's one by one.
 pub(super) const BUCKETS: usize = 64;
+
+/// Replaced statements of one author that are kept for the offers that list them: more only a liar has.
+const KEPT_OF_ONE: usize = 256;
 
 /// What a bucket holds, as a hash.
 pub(super) type Digest = [u8; 16];
@@ -114,6 +119,10 @@ pub(super) struct Pool {
     slots: BTreeMap<Slot, Vec<PieceId>>,
     /// Statements that are held inside other pieces, and in which.
     inner: BTreeSet<(StatementId, PieceId)>,
+    /// What offers of this height list.
+    listed: BTreeSet<StatementId>,
+    /// What they list of that, and newer ones of its authors replaced here.
+    kept: BTreeMap<StatementId, Arc<Statement>>,
     /// Ballots' numbers and since when they are held: the one before the newest that settled, and the newest.
     settling: BTreeMap<BotId, [(u64, u64); 2]>,
     /// Nothing for a bucket that changed since.
@@ -131,6 +140,7 @@ impl Pool {
         let mut kept = self.slots.get(&at).cloned().unwrap_or_default();
         let newest = kept.first().map(|other| number(&self.pieces[other].piece));
         if newest.is_some_and(|newest| number(&piece) < newest) {
+            self.keep(&piece);
             return put;
         }
         put.evidence = self.conflict(&piece, &kept);
@@ -212,6 +222,7 @@ impl Pool {
     /// Takes a piece out of its slot.
     fn take(&mut self, id: &PieceId) -> Option<Slot> {
         let held = self.pieces.remove(id)?;
+        self.keep(&held.piece);
         self.touch(id);
         for statement in held.piece.inner() {
             self.inner.remove(&(statement.id(), *id));
@@ -226,6 +237,34 @@ impl Pool {
         Some(at)
     }
 
+    /// Keeps these statements, although newer ones of their authors may come: an offer lists them.
+    pub(super) fn list(&mut self, names: impl IntoIterator<Item = StatementId>) {
+        self.listed.extend(names);
+    }
+
+    /// At a new height nothing is listed.
+    pub(super) fn unlist(&mut self) {
+        self.listed.clear();
+        self.kept.clear();
+    }
+
+    fn keep(&mut self, piece: &Piece) {
+        let Piece::Statement(statement) = piece else { return };
+        let of_author = self.kept.values().filter(|other| other.author() == statement.author()).count();
+        if self.listed.contains(&statement.id()) && of_author < KEPT_OF_ONE {
+            self.kept.insert(statement.id(), statement.clone());
+        }
+    }
+
+    /// What a peer gets that asks for a piece, or for a statement that an offer lists, and its rank.
+    pub(super) fn bytes(&self, id: &PieceId) -> Option<(Bytes, u8)> {
+        if let Some(held) = self.pieces.get(id) {
+            return Some((held.piece.to_bytes(), held.piece.rank()));
+        }
+        let kept = Piece::Statement(self.kept.get(&StatementId(id.0))?.clone());
+        Some((kept.to_bytes(), kept.rank()))
+    }
+
     pub(super) fn get(&self, id: &PieceId) -> Option<&Held> {
         self.pieces.get(id)
     }
@@ -233,6 +272,9 @@ impl Pool {
     /// A statement, alone or inside another piece.
     pub(super) fn statement(&self, id: &StatementId) -> Option<&Statement> {
         if let Some(Held { piece: Piece::Statement(statement), .. }) = self.pieces.get(&PieceId::from(*id)) {
+            return Some(statement);
+        }
+        if let Some(statement) = self.kept.get(id) {
             return Some(statement);
         }
         let (_, within) = self.inner.range((*id, PieceId([0; 32]))..).next().filter(|(inner, _)| inner == id)?;

@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::message::{LedgerMessage, MAX_NAMES};
 use super::piece::{Offer, Piece, PieceId};
 use super::pool::Slot;
 use super::round::{Judged, State};
@@ -227,6 +228,23 @@ impl Ledger {
         due.into_iter().for_each(|id| self.judge(id));
     }
 
+    /// Asks for what offers list and is not here: whoever offered it keeps it, although its author may have replaced it.
+    pub(super) fn ask_for_listed(&mut self) {
+        let view = self.round.voter.view();
+        let waits = |judged: &&Judged| judged.view >= view && matches!(judged.state, State::Missing(_));
+        let mut missing: BTreeSet<PieceId> = BTreeSet::new();
+        for (id, _) in self.round.offers.iter().filter(|(_, judged)| waits(judged)) {
+            if let Some(Piece::Offer(offer)) = self.pool.get(id).map(|held| &held.piece) {
+                let names = offer.listing.names().into_iter().filter(|name| self.pool.statement(name).is_none());
+                missing.extend(names.map(PieceId::from));
+            }
+        }
+        let names: Vec<PieceId> = missing.into_iter().collect();
+        for some in names.chunks(MAX_NAMES) {
+            self.peers.values_mut().for_each(|peer| peer.say(LedgerMessage::Want { names: some.to_vec() }));
+        }
+    }
+
     /// Whether this bot may make promises now.
     fn may_promise(&self) -> bool {
         self.round.unheard.is_none() && self.chain.roster().get_active(&self.own).is_some()
@@ -298,6 +316,7 @@ impl Ledger {
         let Some(body) = self.round.voter.seal(next.header.id(&self.community), &open) else { return };
         self.write_voter();
         let Ok(seal) = Statement::new(&self.community, self.own, place, body, &*self.signer) else { return };
+        self.pool.list(listing.names());
         self.hold(Piece::Offer(Arc::new(Offer { seal, listing })));
     }
 
