@@ -62,18 +62,19 @@ pub enum Refusal {
 impl Ledger {
     /// Takes a piece that came from a peer, or is this bot's own.
     pub(super) fn admit(&mut self, piece: Piece, from: Option<Channel>) -> Result<(), Refusal> {
-        let id = piece.id();
-        if let Some(peer) = from.and_then(|from| self.peers.get_mut(&from)) {
-            peer.knows(id, piece.rank());
+        let (id, rank) = (piece.id(), piece.rank());
+        if self.pool.bytes(&id).is_none() {
+            self.check(&piece)?;
+            if from.is_some() && !piece.is_genuine(&self.community, &*self.crypto) {
+                return Err(Refusal::Forged);
+            }
+            self.put(id, piece, from);
         }
-        if self.pool.bytes(&id).is_some() {
-            return Ok(());
+        // What is not held is not remembered either: anybody can make as many as it likes.
+        let is_held = self.pool.get(&id).is_some();
+        if let Some(peer) = from.and_then(|from| self.peers.get_mut(&from)).filter(|_| is_held) {
+            peer.knows(id, rank);
         }
-        self.check(&piece)?;
-        if from.is_some() && !piece.is_genuine(&self.community, &*self.crypto) {
-            return Err(Refusal::Forged);
-        }
-        self.put(id, piece, from);
         Ok(())
     }
 
@@ -82,6 +83,7 @@ impl Ledger {
         let put = self.pool.put(id, piece.clone(), self.clock.elapsed, spans::SETTLING * unit);
         for gone in &put.dropped {
             self.forget_record(gone);
+            self.peers.values_mut().for_each(|peer| peer.forget(gone));
         }
         if put.is_new {
             self.write_piece(&id, &piece, self.clock.elapsed);

@@ -310,6 +310,12 @@ impl Ledger {
         self.pool.len()
     }
 
+    /// How many pieces peers are known to have, each counted for each peer; with [`Ledger::pieces`] what is held.
+    #[must_use]
+    pub fn known_pieces(&self) -> usize {
+        self.peers.values().map(Peer::known).sum()
+    }
+
     // ---- inside ----
 
     fn tell_time(&mut self, now: UnixMillis) {

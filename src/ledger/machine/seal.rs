@@ -65,7 +65,9 @@ impl Ledger {
             }
         }
         let (roster, rules) = (self.chain.roster(), self.chain.rules());
-        let complete = held.into_iter().filter(|(_, (support, _))| support.is_endorsed(roster, rules));
+        // A sponsor that fills a slot twice replaces what it asked: endorsements of that count for nothing.
+        let is_here = |id: &StatementId| self.pool.statement(id).is_some();
+        let complete = held.into_iter().filter(|(id, (support, _))| support.is_endorsed(roster, rules) && is_here(id));
         complete.map(|(id, (_, since))| (id, since)).collect()
     }
 
