@@ -51,10 +51,11 @@ fn round(members: usize) {
     for _ in FOUNDERS..members {
         village.arrive(interbot::ledger::Journal::New);
     }
+    village.listens = false;
     let certificate = settlers(&village, members);
     village.now += village.genesis.founding().rules.vote_window_ms;
     for at in 0..members {
-        village.tell(at, &LedgerMessage::Part { whole: Whole::Certificate, at: 0, of: 1, bytes: certificate.clone() });
+        village.hand(at, &LedgerMessage::Part { whole: Whole::Certificate, at: 0, of: 1, bytes: certificate.clone() });
         village.bots[at].habit = Some(Answer::Yes);
     }
     for at in 1..members {

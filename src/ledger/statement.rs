@@ -247,6 +247,23 @@ pub struct Ballot {
 }
 
 impl Ballot {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = self.number.to_be_bytes().to_vec();
+        out.extend(u16::try_from(self.answers.len()).unwrap_or(u16::MAX).to_be_bytes());
+        for (proposal, answer) in &self.answers {
+            out.extend(proposal.0);
+            out.push(answer.number());
+        }
+        out
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, LayoutError> {
+        let mut r = FixedReader::new(bytes);
+        let ballot = read_ballot(&mut r)?;
+        r.end()?;
+        Ok(ballot)
+    }
+
     /// The answer to a proposal.
     #[must_use]
     pub fn answer(&self, proposal: &StatementId) -> Option<Answer> {
@@ -348,14 +365,7 @@ impl Body {
                 put_text(out, &proposal.text);
             }
             Self::Withdraw(proposal) | Self::Accept(proposal) => out.extend(proposal.0),
-            Self::Ballot(ballot) => {
-                out.extend(ballot.number.to_be_bytes());
-                out.extend(u16::try_from(ballot.answers.len()).unwrap_or(u16::MAX).to_be_bytes());
-                for (proposal, answer) in &ballot.answers {
-                    out.extend(proposal.0);
-                    out.push(answer.number());
-                }
-            }
+            Self::Ballot(ballot) => out.extend(ballot.to_bytes()),
             Self::Wake | Self::Leave => {}
             Self::Endorse { proposal, number, on } => {
                 out.extend(proposal.0);

@@ -1,5 +1,8 @@
 //! Ledgers in a village: votes, seals, absences, crashes and liars in virtual time.
 
+mod crashes;
+mod guests;
+mod liars;
 mod rounds;
 #[allow(dead_code, reason = "every part of the suite uses a part of it")]
 mod village;

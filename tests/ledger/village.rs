@@ -1,14 +1,15 @@
 //! A village of ledgers in virtual time: clocks that are off, links that come and go, disks that can lose what was not synced.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
 use interbot::crypto::Crypto;
 use interbot::lab::ToyCrypto;
 use interbot::ledger::{
-    Answer, Application, Ask, Certificate, Channel, Founding, Genesis, Height, Journal, Ledger, LedgerAction,
-    LedgerEvent, LedgerMessage, LedgerStats, Outcome, Rules, StatementId,
+    Answer, Application, Ask, Ballot, Body, Certificate, Channel, Evidence, Founding, Genesis, Height, Journal, Ledger,
+    LedgerAction, LedgerEvent, LedgerMessage, LedgerStats, Outcome, Piece, Place, Refusal, Rules, Statement,
+    StatementId, Whole,
 };
 use interbot::{BotId, Identity, UnixMillis};
 
@@ -24,6 +25,10 @@ pub(crate) struct Bot {
     /// Writes that are not durable yet, when its disk is slow.
     unsynced: VecDeque<(u64, Bytes, Bytes)>,
     pub(crate) slow_disk: bool,
+    /// How many writes its disk still takes; the bot dies with it, in the middle of what it does.
+    pub(crate) disk_lasts: Option<u64>,
+    /// How many writes it asked for.
+    pub(crate) writes: u64,
     pub(crate) events: Vec<LedgerEvent>,
     /// How its owner votes on everything, if at all.
     pub(crate) habit: Option<Answer>,
@@ -42,6 +47,42 @@ pub(crate) struct Village {
     pub(crate) longest: usize,
     pub(crate) pieces: u64,
     pub(crate) refused: BTreeMap<String, u64>,
+    /// Whether everything that is handed over is noted.
+    pub(crate) listens: bool,
+    /// Every statement that was ever handed over, alone or inside something.
+    pub(crate) said: BTreeMap<StatementId, Statement>,
+    /// Parts of pieces under way, by sender and receiver.
+    parts: BTreeMap<(usize, usize), Vec<u8>>,
+    /// Bots that speak without a ledger, and whom they pretend to be linked with.
+    traitors: BTreeMap<usize, BTreeSet<usize>>,
+    /// A traitor that replaces its ballot at everybody while an offer is on its way, and the number of its last one.
+    pub(crate) racer: Option<(usize, u64)>,
+}
+
+/// Chance that is the same for the same seed.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def0)
+    }
+
+    /// One of so many, from 0.
+    pub(crate) fn below(&mut self, many: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % many.max(1)
+    }
+
+    pub(crate) fn at(&mut self, many: usize) -> usize {
+        self.below(many as u64) as usize
+    }
+
+    pub(crate) fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
 }
 
 pub(crate) fn seed(number: usize) -> [u8; 32] {
@@ -55,7 +96,10 @@ fn identity(number: usize) -> Identity {
 }
 
 pub(crate) fn id(number: usize) -> BotId {
-    identity(number).id()
+    /// As many as the greatest village has, and strangers.
+    const KEPT: usize = 64;
+    static IDS: LazyLock<Vec<BotId>> = LazyLock::new(|| (0..KEPT).map(|number| identity(number).id()).collect());
+    IDS.get(number).copied().unwrap_or_else(|| identity(number).id())
 }
 
 impl Village {
@@ -94,6 +138,11 @@ impl Village {
             longest: 0,
             pieces: 0,
             refused: BTreeMap::new(),
+            listens: true,
+            said: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            traitors: BTreeMap::new(),
+            racer: None,
         };
         for _ in 0..members {
             village.arrive(Journal::New);
@@ -113,6 +162,8 @@ impl Village {
             disk: BTreeMap::new(),
             unsynced: VecDeque::new(),
             slow_disk: false,
+            disk_lasts: None,
+            writes: 0,
             events: Vec::new(),
             habit: None,
         });
@@ -183,6 +234,9 @@ impl Village {
         (0..self.bots.len()).for_each(|other| self.unlink(at, other));
         self.bots[at].ledger = None;
         self.bots[at].unsynced.clear();
+        self.traitors.values_mut().for_each(|peers| {
+            peers.remove(&at);
+        });
     }
 
     /// It comes back with what its disk has, and links with everybody who is there.
@@ -191,7 +245,13 @@ impl Village {
         let (crypto, now) = (self.crypto.clone(), self.clock(at));
         let ledger = Ledger::restore(crypto, &self.bots[at].identity, now, records).expect("its own records");
         self.bots[at].ledger = Some(ledger);
+        self.meet(at);
+    }
+
+    fn meet(&mut self, at: usize) {
         (0..self.bots.len()).for_each(|other| self.link(at, other));
+        let traitors: Vec<usize> = self.traitors.keys().copied().collect();
+        traitors.into_iter().for_each(|traitor| self.pretend(traitor, at));
         self.pump();
     }
 
@@ -201,8 +261,12 @@ impl Village {
         let (crypto, now) = (self.crypto.clone(), self.clock(at));
         let ledger = Ledger::new(crypto, &self.bots[at].identity, &self.genesis, Journal::Lost, now);
         self.bots[at].ledger = Some(ledger);
-        (0..self.bots.len()).for_each(|other| self.link(at, other));
-        self.pump();
+        self.meet(at);
+    }
+
+    /// Its disk takes so many writes more, then the bot is gone.
+    pub(crate) fn dies_after(&mut self, at: usize, writes: u64) {
+        self.bots[at].disk_lasts = Some(writes);
     }
 
     /// Makes everything that a slow disk was given durable.
@@ -214,6 +278,21 @@ impl Village {
             }
         }
         self.pump();
+    }
+
+    /// Makes the first of what a slow disk was given durable, at most so many; how many these were.
+    pub(crate) fn sync_some(&mut self, at: usize, most: u64) -> u64 {
+        let mut done = 0;
+        while done < most {
+            let Some((write, key, value)) = self.bots[at].unsynced.pop_front() else { break };
+            self.store(at, key, value);
+            if let Some(ledger) = &mut self.bots[at].ledger {
+                ledger.persisted(write);
+            }
+            done += 1;
+        }
+        self.pump();
+        done
     }
 
     fn store(&mut self, at: usize, key: Bytes, value: Bytes) {
@@ -242,6 +321,14 @@ impl Village {
         match action {
             LedgerAction::Persist { write, key, value } => {
                 assert!(key.len() <= 64, "{key:?}");
+                self.bots[at].writes += 1;
+                if let Some(left) = &mut self.bots[at].disk_lasts {
+                    let Some(less) = left.checked_sub(1) else {
+                        self.bots[at].disk_lasts = None;
+                        return self.crash(at);
+                    };
+                    *left = less;
+                }
                 if self.bots[at].slow_disk {
                     self.bots[at].unsynced.push_back((write, key, value));
                 } else {
@@ -262,11 +349,125 @@ impl Village {
                 if to >= self.bots.len() {
                     return;
                 }
-                while let Some(message) = self.ledger(at).next_message(channel) {
-                    self.carry(at, to, &message);
+                while let Some(message) = self.bots[at].ledger.as_mut().and_then(|ledger| ledger.next_message(channel))
+                {
+                    if self.listens {
+                        self.overhear(at, to, &message);
+                    }
+                    if !self.traitors.contains_key(&to) {
+                        self.carry(at, to, &message);
+                    }
                 }
             }
         }
+    }
+
+    /// Notes every statement in a message, whoever gets it.
+    fn overhear(&mut self, from: usize, to: usize, message: &LedgerMessage) {
+        let pieces = match message {
+            LedgerMessage::Pieces(pieces) => pieces.clone(),
+            LedgerMessage::Part { whole: Whole::Piece, at, of, bytes } => {
+                let parts = self.parts.entry((from, to)).or_default();
+                if *at == 0 {
+                    parts.clear();
+                }
+                parts.extend_from_slice(bytes);
+                if at + 1 < *of { Vec::new() } else { vec![std::mem::take(parts).into()] }
+            }
+            _ => Vec::new(),
+        };
+        for bytes in pieces {
+            let piece = Piece::read(&self.genesis.community(), &bytes).expect("an honest bot's piece");
+            let statements = match &piece {
+                Piece::Statement(statement) => vec![(**statement).clone()],
+                Piece::Offer(offer) => vec![offer.seal.clone()],
+                Piece::Evidence(evidence) => evidence.pair().to_vec(),
+                Piece::Backing(backing) => backing.statements.clone(),
+                Piece::Silence(_) => Vec::new(),
+            };
+            self.said.extend(statements.into_iter().map(|statement| (statement.id(), statement)));
+        }
+    }
+
+    /// Nothing that a bot ever said conflicts with anything else that it said.
+    pub(crate) fn assert_honest(&self, at: usize) {
+        let author = id(at);
+        let own: Vec<&Statement> = self.said.values().filter(|statement| statement.author() == author).collect();
+        for (first, one) in own.iter().enumerate() {
+            for other in &own[first + 1..] {
+                if let Some(evidence) = Evidence::of(one, other) {
+                    panic!("{at}: {:?}: {one:?} and {other:?}", evidence.conflict());
+                }
+            }
+        }
+    }
+
+    // ---- bots that lie ----
+
+    /// The bot has no ledger any more and says what it likes; the others believe that it is linked with them.
+    pub(crate) fn turn_traitor(&mut self, at: usize) {
+        self.crash(at);
+        self.traitors.insert(at, BTreeSet::new());
+        for peer in 0..self.bots.len() {
+            self.pretend(at, peer);
+        }
+    }
+
+    fn pretend(&mut self, traitor: usize, peer: usize) {
+        if traitor == peer || !self.is_up(peer) {
+            return;
+        }
+        if self.traitors.get_mut(&traitor).is_some_and(|peers| peers.insert(peer)) {
+            let now = self.clock(peer);
+            self.ledger(peer).handle_link_up(now, Self::channel(traitor), id(traitor));
+            // As if it stood where its peer stands, so that it is told everything.
+            let here = LedgerMessage::Here { place: self.ledger(peer).place(), whole: [0; 16] };
+            let _ = self.ledger(peer).handle_message(now, Self::channel(traitor), here);
+            self.pump();
+        }
+    }
+
+    /// A traitor says something to one bot.
+    pub(crate) fn speak(&mut self, traitor: usize, to: usize, message: LedgerMessage) -> Result<(), Refusal> {
+        let now = self.clock(to);
+        let result = self.ledger(to).handle_message(now, Self::channel(traitor), message);
+        self.pump();
+        result
+    }
+
+    pub(crate) fn tell(&mut self, traitor: usize, to: usize, piece: &Piece) -> Result<(), Refusal> {
+        self.speak(traitor, to, LedgerMessage::Pieces(vec![piece.to_bytes()]))
+    }
+
+    /// A statement under a bot's key, whatever it says.
+    pub(crate) fn sign(&self, at: usize, place: Place, body: Body) -> Statement {
+        let signer = self.crypto.signer(&seed(at));
+        Statement::new(&self.genesis.community(), id(at), place, body, &*signer).expect("a statement")
+    }
+
+    pub(crate) fn said_by(&self, at: usize, place: Place, body: Body) -> Piece {
+        Piece::Statement(Arc::new(self.sign(at, place, body)))
+    }
+
+    /// Before an offer arrives the racer gives the receiver a newer ballot than anybody has.
+    fn race(&mut self, to: usize, message: &LedgerMessage) {
+        /// The kind of an offer.
+        const OFFER: u8 = 64;
+        let LedgerMessage::Pieces(pieces) = message else { return };
+        let is_offer = pieces.iter().any(|piece| piece.first() == Some(&OFFER));
+        if let (Some((traitor, number)), true) = (self.racer, is_offer) {
+            self.racer = Some((traitor, number + 1));
+            let place = self.ledger(to).place();
+            let body = Body::Ballot(Ballot { number: number + 1, answers: Vec::new() });
+            let ballot = self.said_by(traitor, place, body).to_bytes();
+            let now = self.clock(to);
+            let _ = self.ledger(to).handle_message(now, Self::channel(traitor), LedgerMessage::Pieces(vec![ballot]));
+        }
+    }
+
+    /// All bots that have a ledger.
+    pub(crate) fn up(&self) -> Vec<usize> {
+        (0..self.bots.len()).filter(|at| self.is_up(*at)).collect()
     }
 
     fn carry(&mut self, from: usize, to: usize, message: &LedgerMessage) {
@@ -280,6 +481,10 @@ impl Village {
         }
         let again = LedgerMessage::decode(&bytes.freeze()).expect("its one encoding");
         assert_eq!(again, *message);
+        if !self.is_up(to) {
+            return;
+        }
+        self.race(to, message);
         let now = self.clock(to);
         if let Err(refusal) = self.ledger(to).handle_message(now, Self::channel(from), again) {
             *self.refused.entry(refusal.to_string()).or_default() += 1;
@@ -325,7 +530,7 @@ impl Village {
     }
 
     /// Somebody says something to a bot by a link of its own.
-    pub(crate) fn tell(&mut self, at: usize, message: &LedgerMessage) {
+    pub(crate) fn hand(&mut self, at: usize, message: &LedgerMessage) {
         let (now, channel) = (self.clock(at), Channel(u64::MAX));
         self.ledger(at).handle_link_up(now, channel, id(usize::MAX - 1));
         // What it says back is nobody's.

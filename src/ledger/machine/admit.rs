@@ -62,18 +62,19 @@ pub enum Refusal {
 impl Ledger {
     /// Takes a piece that came from a peer, or is this bot's own.
     pub(super) fn admit(&mut self, piece: Piece, from: Option<Channel>) -> Result<(), Refusal> {
-        let id = piece.id();
-        if let Some(peer) = from.and_then(|from| self.peers.get_mut(&from)) {
-            peer.knows(id, piece.rank());
+        let (id, rank) = (piece.id(), piece.rank());
+        if self.pool.bytes(&id).is_none() {
+            self.check(&piece)?;
+            if from.is_some() && !piece.is_genuine(&self.community, &*self.crypto) {
+                return Err(Refusal::Forged);
+            }
+            self.put(id, piece, from);
         }
-        if self.pool.get(&id).is_some() {
-            return Ok(());
+        // What is not held is not remembered either: anybody can make as many as it likes.
+        let is_held = self.pool.get(&id).is_some();
+        if let Some(peer) = from.and_then(|from| self.peers.get_mut(&from)).filter(|_| is_held) {
+            peer.knows(id, rank);
         }
-        self.check(&piece)?;
-        if from.is_some() && !piece.is_genuine(&self.community, &*self.crypto) {
-            return Err(Refusal::Forged);
-        }
-        self.put(id, piece, from);
         Ok(())
     }
 
@@ -82,6 +83,7 @@ impl Ledger {
         let put = self.pool.put(id, piece.clone(), self.clock.elapsed, spans::SETTLING * unit);
         for gone in &put.dropped {
             self.forget_record(gone);
+            self.peers.values_mut().for_each(|peer| peer.forget(gone));
         }
         if put.is_new {
             self.write_piece(&id, &piece, self.clock.elapsed);
@@ -106,9 +108,13 @@ impl Ledger {
                     self.look_for_grants(&[statement.id()]);
                 }
                 Body::Ballot(ballot) => {
+                    self.recall_own(statement);
                     self.hear_yes(ballot);
                 }
-                Body::Endorse { proposal, .. } => self.look_for_grants(&[*proposal]),
+                Body::Endorse { proposal, .. } => {
+                    self.recall_own(statement);
+                    self.look_for_grants(&[*proposal]);
+                }
                 _ => self.round.count(statement),
             },
             Piece::Offer(offer) => {
@@ -116,7 +122,9 @@ impl Ledger {
                 let is_complete = self.is_complete(view, &offer.listing);
                 let settled = self.settled_ballots(view);
                 self.round.offers.insert(id, Judged { view, header, state: State::New, is_complete, settled });
+                self.pool.list(offer.listing.names());
                 self.judge(id);
+                self.ask_for_listed();
             }
             Piece::Evidence(evidence) => {
                 let (member, conflict) = (evidence.author(), evidence.conflict());
@@ -310,6 +318,7 @@ impl Ledger {
         let then = self.chain_at(backing.height).ok_or(Refusal::Late)?;
         let mut support = Support::default();
         for statement in &backing.statements {
+            self.check_place(statement.place())?;
             let is_active = then.roster().get_active(&statement.author());
             if is_active.is_none_or(|member| member.joined_at > statement.place().height) {
                 return Err(Refusal::NotAMember(statement.author()));

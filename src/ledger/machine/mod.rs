@@ -29,7 +29,7 @@ pub use events::{Fork, LedgerAction, LedgerEvent, Question};
 pub use message::{LedgerMessage, MAX_FRAME, Whole};
 pub use owner::WishError;
 pub use peers::Channel;
-use peers::{COMPARISONS, Peer, Peers};
+use peers::{CERTIFICATES_AT_ONCE, COMPARISONS, Peer, Peers};
 pub use piece::{Backing, MAX_PIECE, Offer, Piece, PieceId, Silence};
 use pool::{Pool, bucket};
 pub use records::LedgerRestoreError;
@@ -98,6 +98,8 @@ pub struct Ledger {
     answers: BTreeMap<StatementId, Answer>,
     /// The number of the newest own ballot or endorsement.
     number: u64,
+    /// The number of the newest own ballot.
+    voted: u64,
     /// The height at which this bot last said that it is here.
     answered_at: Option<Height>,
     /// Whether the owner's answers changed since they were signed.
@@ -133,8 +135,10 @@ impl Ledger {
         let mut ledger = Self::start(crypto, identity, genesis, now);
         ledger.persist(records::GENESIS.into(), ledger.genesis.clone());
         ledger.write_clock();
-        if journal == Journal::Lost {
-            ledger.lost = true;
+        ledger.write_guests();
+        ledger.lost = journal == Journal::Lost;
+        ledger.write_voter();
+        if ledger.lost {
             ledger.lose_promises();
         }
         ledger
@@ -162,6 +166,7 @@ impl Ledger {
             yes_heard: BTreeMap::new(),
             answers: BTreeMap::new(),
             number: 0,
+            voted: 0,
             answered_at: None,
             unsaid: false,
             cast_at: None,
@@ -215,11 +220,13 @@ impl Ledger {
             self.compared_at = self.clock.elapsed;
             self.peers.values_mut().for_each(|peer| {
                 peer.comparisons = COMPARISONS;
-                peer.asked = false;
+                peer.asked = None;
             });
             self.say_here_to_all();
         }
         self.spread_held_back();
+        self.look_for_silent_ones();
+        self.ask_for_listed();
         if self.round.view_since.is_none() && self.has_work() {
             self.round.view_since = Some(self.clock.elapsed);
         }
@@ -237,7 +244,10 @@ impl Ledger {
                 self.notify(LedgerEvent::Voted { answers: ballot.answers.clone() });
             }
             // One of an older height has come too late by itself.
-            let _ = self.admit(piece, None);
+            let id = piece.id();
+            if self.admit(piece, None).is_err() {
+                self.forget_record(&id);
+            }
         }
         self.settle();
     }
@@ -339,6 +349,12 @@ impl Ledger {
     #[must_use]
     pub fn pieces(&self) -> usize {
         self.pool.len()
+    }
+
+    /// How many pieces peers are known to have, each counted for each peer; with [`Ledger::pieces`] what is held.
+    #[must_use]
+    pub fn known_pieces(&self) -> usize {
+        self.peers.values().map(Peer::known).sum()
     }
 
     // ---- inside ----
@@ -450,8 +466,8 @@ impl Ledger {
             LedgerMessage::Have { buckets, names } => self.take_have(channel, buckets, &names),
             LedgerMessage::Want { names } => {
                 for id in names {
-                    let rank = self.pool.get(&id).map(|held| held.piece.rank());
-                    if let (Some(rank), Some(peer)) = (rank, self.peers.get_mut(&channel)) {
+                    let found = self.pool.bytes(&id);
+                    if let (Some((_, rank)), Some(peer)) = (found, self.peers.get_mut(&channel)) {
                         peer.repeat(id, rank);
                     }
                 }
@@ -493,10 +509,7 @@ impl Ledger {
         let Some(peer) = self.peers.get_mut(&channel) else { return };
         peer.place = Some(place);
         if place.height > own.height {
-            if !peer.asked {
-                peer.asked = true;
-                peer.say(LedgerMessage::AskCertificates { after: Some(own.height) });
-            }
+            self.ask_certificates(channel);
         } else if place.height == own.height && place.header != own.header {
             // Two stories: whoever has the other one shows its certificate.
             if let Some(before) = own.height.0.checked_sub(1) {
@@ -509,6 +522,18 @@ impl Ledger {
             // One side begins: both would send everything twice.
             peer.comparisons -= 1;
             peer.say(LedgerMessage::Digests { place, digests: self.pool.digests().to_vec() });
+        }
+    }
+
+    /// Asks one peer at a time.
+    fn ask_certificates(&mut self, channel: Channel) {
+        let after = self.chain.place().height;
+        if self.peers.values().any(|peer| peer.asked.is_some()) {
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(&channel) {
+            peer.asked = Some(after);
+            peer.say(LedgerMessage::AskCertificates { after: Some(after) });
         }
     }
 
@@ -559,12 +584,15 @@ impl Ledger {
         let Ok(certificate) = Certificate::from_bytes(bytes) else { return };
         match self.follow(&certificate) {
             Ok(()) => {
-                if self.lost {
-                    // It may have promised something at this height too.
-                    self.lose_promises();
+                let height = self.chain.place().height;
+                let Some(peer) = self.peers.get_mut(&channel) else { return };
+                let is_last = |after: Height| height.0 >= after.0.saturating_add(CERTIFICATES_AT_ONCE);
+                let is_there = peer.place.is_none_or(|place| place.height <= height);
+                if is_there || peer.asked.is_some_and(is_last) {
+                    peer.asked = None;
                 }
-                if let Some(peer) = self.peers.get_mut(&channel) {
-                    peer.asked = false;
+                if !is_there {
+                    self.ask_certificates(channel);
                 }
             }
             Err(ChainError::Height { .. } | ChainError::Previous) => self.look_for_fork(certificate),
@@ -608,8 +636,14 @@ impl Ledger {
         while self.past.len() > kept {
             self.past.pop_front();
         }
+        // Where the next height is known to begin only now, nothing was promised yet.
+        self.lost &= !self.round.is_next_new;
         self.round = Round::new(Voter::new());
+        self.pool.unlist();
         self.write_voter();
+        if self.lost {
+            self.lose_promises();
+        }
         self.close_questions(certificate);
         self.sweep();
         // Another roster has another quorum.
@@ -690,9 +724,14 @@ impl Ledger {
 
     /// A member holds what this bot holds: nothing that it promised is unknown there.
     fn hear(&mut self, member: &BotId) {
+        let numbers = self.chain.rules().numbers(self.chain.roster().active_len());
         let Some(unheard) = &mut self.round.unheard else { return };
         unheard.remove(member);
         if !unheard.is_empty() {
+            // A quorum that had committed before the records were lost would have an honest one among so many.
+            let heard = numbers.active as usize - 1 - unheard.len();
+            let enough = (numbers.active - numbers.quorum + numbers.faults + 1) as usize;
+            self.round.is_next_new |= heard >= enough && !self.round.has_commits();
             return;
         }
         let (mut view, mut locked) = (View(0), None);

@@ -8,12 +8,15 @@ use bytes::Bytes;
 
 use super::events::LedgerEvent;
 use super::piece::{Piece, Silence};
-use super::pool::Slot;
+use super::pool::{Slot, slot};
 use super::{Ledger, StatementId};
 use crate::identity::BotId;
 use crate::ledger::ids::Place;
 use crate::ledger::rules::{DecidedBy, RulesError};
 use crate::ledger::statement::{Answer, Ask, Ballot, Body, MAX_ANSWERS, MAX_TEXT, Proposal, Report, SLOTS, Statement};
+
+/// How long a member waits for the one before it to ask for a removal, in u.
+const TURN: u64 = 6;
 
 /// Why a wish cannot be carried out; nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +60,11 @@ pub enum WishError {
         "the last active member cannot leave: the community would be nobody's; let somebody in first, or stop the bot"
     )]
     LastMember,
+    /// The records were lost, and not all members told yet what this bot had said.
+    #[error(
+        "this bot lost its records and might contradict itself: wait until every other member told what it had said"
+    )]
+    Unsure,
     /// Two stories of one height are known.
     #[error("the community forked: more members cheated than it bears; found a new one")]
     Forked,
@@ -73,6 +81,7 @@ impl Ledger {
         match self.chain.roster().get(&self.own) {
             None => Err(WishError::NotAMember),
             Some(member) if !member.is_active() => Err(WishError::Dormant),
+            Some(_) if self.round.unheard.is_some() => Err(WishError::Unsure),
             Some(_) => Ok(()),
         }
     }
@@ -148,6 +157,9 @@ impl Ledger {
             None => self.answers.remove(&question),
         };
         self.unsaid = true;
+        if !self.may_cast() {
+            self.write_answers();
+        }
         self.settle();
         Ok(())
     }
@@ -227,9 +239,14 @@ impl Ledger {
         reports.sort_by_key(|report| report.observer);
         reports.dedup_by_key(|report| report.observer);
         let needed = numbers.observers as usize;
-        let is_asked = self.pool.subjects_of_removals().contains(subject);
-        let is_first = reports.first().is_some_and(|report| report.observer == self.own);
-        if reports.len() < needed || numbers.active <= numbers.observers || is_asked || !is_first {
+        let is_asked = self.pool.subjects_of_removals().contains(subject)
+            || self.held.iter().any(|(_, piece)| matches!(slot(piece), Slot::Proposal(..)));
+        // The one with the least name asks; the others wait for it, one after the other.
+        let rank = reports.iter().position(|report| report.observer == self.own);
+        let own = self.pool.in_slot(&Slot::Silence(self.own, *subject)).next().map(|held| self.clock.age(held.since));
+        let wait = TURN * self.chain.rules().unit_ms();
+        let is_our_turn = rank.zip(own).is_some_and(|(rank, age)| age >= wait.saturating_mul(rank as u64));
+        if reports.len() < needed || numbers.active <= numbers.observers || is_asked || !is_our_turn {
             return;
         }
         reports.truncate(needed);
@@ -238,6 +255,16 @@ impl Ledger {
             let ask = Ask::Remove { subject: *subject, reports };
             self.say(Body::Proposal(Proposal { slot, ask, text: Bytes::new() }));
         }
+    }
+
+    /// Looks again at those that this bot reported.
+    pub(super) fn look_for_silent_ones(&mut self) {
+        let by_us = |piece: &Piece| match piece {
+            Piece::Silence(silence) if silence.report.observer == self.own => Some(silence.subject),
+            _ => None,
+        };
+        let subjects: Vec<BotId> = self.pool.iter().filter_map(|(_, held)| by_us(&held.piece)).collect();
+        subjects.iter().for_each(|subject| self.look_for_silent(subject));
     }
 
     fn next_number(&mut self) -> u64 {
@@ -251,14 +278,24 @@ impl Ledger {
         let answers: Vec<_> =
             self.answers.iter().filter(|(id, _)| is_open(id)).take(MAX_ANSWERS).map(|(id, a)| (*id, *a)).collect();
         let number = self.next_number();
+        self.voted = number;
         self.answered_at = Some(self.chain.place().height);
-        (self.unsaid, self.cast_at) = (false, Some(self.clock.elapsed));
+        if core::mem::take(&mut self.unsaid) {
+            self.forget_answers();
+        }
         self.say(Body::Ballot(Ballot { number, answers }));
+    }
+
+    /// An owner who answers many questions signs one ballot, not many.
+    fn may_cast(&self) -> bool {
+        let unit = self.chain.rules().unit_ms();
+        self.cast_at.is_none_or(|at| self.clock.age(at) >= unit)
     }
 
     /// A bot that is up answers, also for an owner who did not vote yet; one that slept wakes; an applicant says that it is here.
     pub(super) fn answer_by_itself(&mut self) {
-        if self.forked.is_some() {
+        // One that lost its records may have said another thing under the same number.
+        if self.forked.is_some() || self.round.unheard.is_some() {
             return;
         }
         let height = self.chain.place().height;
@@ -266,10 +303,10 @@ impl Ledger {
             Some(true) => {
                 let is_asked = self.pool.proposals().next().is_some();
                 let is_silent = is_asked && self.answered_at != Some(height) && !self.own_ballot_here();
-                // An owner who answers many questions signs one ballot, not many.
-                let unit = self.chain.rules().unit_ms();
-                let may_cast = self.cast_at.is_none_or(|at| self.clock.age(at) >= unit);
-                if is_silent || (self.unsaid && may_cast) {
+                if self.unsaid && self.may_cast() {
+                    self.cast_at = Some(self.clock.elapsed);
+                    self.cast();
+                } else if is_silent {
                     self.cast();
                 }
             }

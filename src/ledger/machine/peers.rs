@@ -16,7 +16,10 @@ use crate::ledger::ids::{Height, Place};
 pub struct Channel(pub u64);
 
 /// Most certificates that one question brings; the next question follows when they are there.
-const CERTIFICATES_AT_ONCE: u64 = 64;
+pub(super) const CERTIFICATES_AT_ONCE: u64 = 64;
+
+/// Most messages that wait for a peer that does not take them; what it asks beyond that it asks again.
+const MAX_WAITING: usize = 128;
 
 /// Comparisons with one peer in a u: what cannot be made equal is tried again later, not at once.
 pub(super) const COMPARISONS: u8 = 3;
@@ -28,8 +31,8 @@ pub(super) struct Peer {
     pub(super) place: Option<Place>,
     /// How often its pool may still be compared with ours before the next u.
     pub(super) comparisons: u8,
-    /// Whether it was asked for certificates and they are not there yet.
-    pub(super) asked: bool,
+    /// After which height it was asked for certificates that are not there yet.
+    pub(super) asked: Option<Height>,
     control: VecDeque<LedgerMessage>,
     /// Parts of something long, under way.
     parts: VecDeque<LedgerMessage>,
@@ -55,7 +58,7 @@ impl Peer {
             key,
             place: None,
             comparisons: COMPARISONS,
-            asked: false,
+            asked: None,
             control: VecDeque::new(),
             parts: VecDeque::new(),
             certificates: None,
@@ -70,6 +73,8 @@ impl Peer {
         let kind = core::mem::discriminant(&message);
         if !matches!(message, LedgerMessage::Have { .. } | LedgerMessage::Want { .. }) {
             self.control.retain(|other| core::mem::discriminant(other) != kind);
+        } else if self.control.len() >= MAX_WAITING {
+            return;
         }
         self.control.push_back(message);
     }
@@ -77,6 +82,15 @@ impl Peer {
     pub(super) fn knows(&mut self, id: PieceId, rank: u8) {
         self.known.insert(id);
         self.queue.remove(&(rank, id));
+    }
+
+    /// The piece is not held any more: it does not matter who has it.
+    pub(super) fn forget(&mut self, id: &PieceId) {
+        self.known.remove(id);
+    }
+
+    pub(super) fn known(&self) -> usize {
+        self.known.len()
     }
 
     /// Queues a piece that it does not have.
@@ -100,7 +114,8 @@ impl Peer {
     }
 
     pub(super) fn send_certificates(&mut self, after: Option<Height>, newest: Height, genesis: &Bytes) {
-        if after.is_none() {
+        let is_under_way = |part: &LedgerMessage| matches!(part, LedgerMessage::Part { whole: Whole::Genesis, .. });
+        if after.is_none() && !self.parts.iter().any(is_under_way) {
             self.parts.extend(parts(Whole::Genesis, genesis));
         }
         let first = after.map_or(Height(1), Height::next);
@@ -134,11 +149,10 @@ impl Peer {
         }
         let (mut batch, mut room) = (Vec::new(), PAYLOAD);
         while let Some((rank, id)) = self.queue.first().copied() {
-            let Some(held) = pool.get(&id) else {
+            let Some((bytes, _)) = pool.bytes(&id) else {
                 self.queue.remove(&(rank, id));
                 continue;
             };
-            let bytes = held.piece.to_bytes();
             if bytes.len() + 3 > room {
                 if !batch.is_empty() {
                     break;

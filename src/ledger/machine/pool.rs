@@ -5,6 +5,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use super::piece::{Piece, PieceId};
 use crate::crypto::sha256;
 use crate::identity::BotId;
@@ -14,6 +16,9 @@ use crate::ledger::statement::{Ask, Ballot, Body, Proposal, Statement};
 
 /// Parts of the pool that are compared with a peer's one by one.
 pub(super) const BUCKETS: usize = 64;
+
+/// Replaced statements of one author that are kept for the offers that list them: more only a liar has.
+const KEPT_OF_ONE: usize = 256;
 
 /// What a bucket holds, as a hash.
 pub(super) type Digest = [u8; 16];
@@ -112,8 +117,12 @@ pub(super) struct Put {
 pub(super) struct Pool {
     pieces: BTreeMap<PieceId, Held>,
     slots: BTreeMap<Slot, Vec<PieceId>>,
-    /// Statements that are held inside other pieces only.
-    inner: BTreeMap<StatementId, PieceId>,
+    /// Statements that are held inside other pieces, and in which.
+    inner: BTreeSet<(StatementId, PieceId)>,
+    /// What offers of this height list.
+    listed: BTreeSet<StatementId>,
+    /// What they list of that, and newer ones of its authors replaced here.
+    kept: BTreeMap<StatementId, Arc<Statement>>,
     /// Ballots' numbers and since when they are held: the one before the newest that settled, and the newest.
     settling: BTreeMap<BotId, [(u64, u64); 2]>,
     /// Nothing for a bucket that changed since.
@@ -131,6 +140,7 @@ impl Pool {
         let mut kept = self.slots.get(&at).cloned().unwrap_or_default();
         let newest = kept.first().map(|other| number(&self.pieces[other].piece));
         if newest.is_some_and(|newest| number(&piece) < newest) {
+            self.keep(&piece);
             return put;
         }
         put.evidence = self.conflict(&piece, &kept);
@@ -142,7 +152,7 @@ impl Pool {
         put.dropped.extend(kept.split_off(kept.len().min(room(&at))));
         put.is_new = !put.dropped.contains(&id);
         for gone in put.dropped.clone() {
-            self.forget(&gone);
+            self.take(&gone);
         }
         put.dropped.retain(|gone| *gone != id);
         if put.is_new {
@@ -202,23 +212,57 @@ impl Pool {
     }
 
     pub(super) fn forget(&mut self, id: &PieceId) {
-        let Some(held) = self.pieces.remove(id) else { return };
+        if let Some(at @ Slot::Ballot(author)) = self.take(id)
+            && !self.slots.contains_key(&at)
+        {
+            self.settling.remove(&author);
+        }
+    }
+
+    /// Takes a piece out of its slot.
+    fn take(&mut self, id: &PieceId) -> Option<Slot> {
+        let held = self.pieces.remove(id)?;
+        self.keep(&held.piece);
         self.touch(id);
         for statement in held.piece.inner() {
-            if self.inner.get(&statement.id()) == Some(id) {
-                self.inner.remove(&statement.id());
-            }
+            self.inner.remove(&(statement.id(), *id));
         }
         let at = slot(&held.piece);
         if let Some(kept) = self.slots.get_mut(&at) {
             kept.retain(|other| other != id);
             if kept.is_empty() {
                 self.slots.remove(&at);
-                if let Slot::Ballot(author) = at {
-                    self.settling.remove(&author);
-                }
             }
         }
+        Some(at)
+    }
+
+    /// Keeps these statements, although newer ones of their authors may come: an offer lists them.
+    pub(super) fn list(&mut self, names: impl IntoIterator<Item = StatementId>) {
+        self.listed.extend(names);
+    }
+
+    /// At a new height nothing is listed.
+    pub(super) fn unlist(&mut self) {
+        self.listed.clear();
+        self.kept.clear();
+    }
+
+    fn keep(&mut self, piece: &Piece) {
+        let Piece::Statement(statement) = piece else { return };
+        let of_author = self.kept.values().filter(|other| other.author() == statement.author()).count();
+        if self.listed.contains(&statement.id()) && of_author < KEPT_OF_ONE {
+            self.kept.insert(statement.id(), statement.clone());
+        }
+    }
+
+    /// What a peer gets that asks for a piece, or for a statement that an offer lists, and its rank.
+    pub(super) fn bytes(&self, id: &PieceId) -> Option<(Bytes, u8)> {
+        if let Some(held) = self.pieces.get(id) {
+            return Some((held.piece.to_bytes(), held.piece.rank()));
+        }
+        let kept = Piece::Statement(self.kept.get(&StatementId(id.0))?.clone());
+        Some((kept.to_bytes(), kept.rank()))
     }
 
     pub(super) fn get(&self, id: &PieceId) -> Option<&Held> {
@@ -230,8 +274,11 @@ impl Pool {
         if let Some(Held { piece: Piece::Statement(statement), .. }) = self.pieces.get(&PieceId::from(*id)) {
             return Some(statement);
         }
-        let within = self.pieces.get(self.inner.get(id)?)?;
-        within.piece.inner().iter().find(|statement| statement.id() == *id)
+        if let Some(statement) = self.kept.get(id) {
+            return Some(statement);
+        }
+        let (_, within) = self.inner.range((*id, PieceId([0; 32]))..).next().filter(|(inner, _)| inner == id)?;
+        self.pieces.get(within)?.piece.inner().iter().find(|statement| statement.id() == *id)
     }
 
     pub(super) fn in_slot(&self, slot: &Slot) -> impl Iterator<Item = &Held> {
@@ -359,5 +406,74 @@ fn convicting(piece: &Piece) -> Option<&Statement> {
         Piece::Statement(statement) => Some(statement),
         Piece::Offer(offer) => Some(&offer.seal),
         Piece::Evidence(_) | Piece::Backing(_) | Piece::Silence(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{Crypto, Pure};
+    use crate::identity::CommunityId;
+    use crate::ledger::ids::{HeaderId, Place};
+    use crate::ledger::machine::piece::Backing;
+
+    const HERE: Place = Place { height: Height(3), header: HeaderId([1; 32]) };
+    /// What a ballot takes to settle.
+    const U: u64 = 100;
+
+    fn key(seed: u8) -> BotId {
+        crate::identity::Identity::from_seed([seed; 32]).id()
+    }
+
+    fn statement(seed: u8, body: Body) -> Statement {
+        let community = CommunityId::from_bytes([7; 32]);
+        Statement::new(&community, key(seed), HERE, body, &*Pure.signer(&[seed; 32])).expect("in order")
+    }
+
+    fn ballot(seed: u8, number: u64) -> Statement {
+        statement(seed, Body::Ballot(Ballot { number, answers: Vec::new() }))
+    }
+
+    fn put(pool: &mut Pool, piece: Piece, since: u64) -> Put {
+        pool.put(piece.id(), piece, since, U)
+    }
+
+    #[test]
+    fn a_ballot_that_settled_is_asked_for_until_its_replacement_did() {
+        let mut pool = Pool::default();
+        let cast = |pool: &mut Pool, number, since| {
+            assert!(put(pool, Piece::Statement(Arc::new(ballot(1, number))), since).is_new);
+        };
+        cast(&mut pool, 5, 1_000);
+        assert_eq!(pool.settled_number(&key(1), 1_000 + U - 1, U), None);
+        assert_eq!(pool.settled_number(&key(1), 1_000 + U, U), Some(5));
+        cast(&mut pool, 6, 2_000);
+        assert_eq!(pool.settled_number(&key(1), 2_000 + U - 1, U), Some(5));
+        // Replaced before it settled: the one before is asked for all the same, and then this number or more.
+        cast(&mut pool, 7, 2_010);
+        assert_eq!(pool.settled_number(&key(1), 2_011, U), Some(5));
+        assert_eq!(pool.settled_number(&key(1), 2_010 + U, U), Some(6));
+        let held = pool.ballot(&key(1)).expect("the newest").id();
+        pool.forget(&held.into());
+        assert_eq!(pool.settled_number(&key(1), 9_000, U), None);
+    }
+
+    #[test]
+    fn a_statement_inside_two_pieces_is_found_until_both_are_gone() {
+        let backing = |proposal: u8, authors: &[u8]| {
+            let mut statements: Vec<_> = authors.iter().map(|seed| ballot(*seed, 5)).collect();
+            statements.sort_by_key(Statement::id);
+            Piece::Backing(Arc::new(Backing { proposal: StatementId([proposal; 32]), height: HERE.height, statements }))
+        };
+        let mut pool = Pool::default();
+        let (one, other) = (backing(1, &[1, 2]), backing(2, &[2, 3]));
+        put(&mut pool, one.clone(), 0);
+        put(&mut pool, other.clone(), 0);
+        let shared = ballot(2, 5).id();
+        for gone in [&other, &one] {
+            assert!(pool.statement(&shared).is_some());
+            pool.forget(&gone.id());
+        }
+        assert!(pool.statement(&shared).is_none() && pool.statement(&ballot(1, 5).id()).is_none());
     }
 }

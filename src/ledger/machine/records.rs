@@ -1,5 +1,6 @@
 //! What a ledger keeps across restarts. Every record says whose it is and ends with a hash of itself.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -15,14 +16,15 @@ use crate::crypto::{Crypto, sha256};
 use crate::identity::{BotId, Identity};
 use crate::ledger::certificate::{Certificate, Genesis};
 use crate::ledger::guest::Guests;
-use crate::ledger::ids::{HeaderId, Height};
+use crate::ledger::ids::{HeaderId, Height, Place};
 use crate::ledger::sealing::Voter;
-use crate::ledger::statement::Body;
+use crate::ledger::statement::{Ballot, Body, MAX_ANSWERS, Statement};
 use crate::time::UnixMillis;
 use crate::wire::FixedReader;
 
 pub(super) const GENESIS: &[u8] = b"ledger/genesis";
 const CLOCK: &[u8] = b"ledger/clock";
+const ANSWERS: &[u8] = b"ledger/answers";
 const GUESTS: &[u8] = b"ledger/guests";
 const VOTER: &[u8] = b"ledger/voter";
 const CERTIFICATE: &str = "ledger/height/";
@@ -37,12 +39,15 @@ const HASH: usize = 8;
 pub enum LedgerRestoreError {
     /// A record's value cannot be read.
     #[error(
-        "the record `{0}` is damaged: restore all records from one copy, or start without them from the genesis and let \
-         the other members tell what happened"
+        "the record `{0}` is damaged: start without records from the genesis, as one that lost its journal, and let the \
+         other members tell what happened; with an older copy this bot would break its word"
     )]
     Damaged(String),
     /// A record that must be there is not.
-    #[error("the record `{0}` is missing: restore all records from one copy, or start without them from the genesis")]
+    #[error(
+        "the record `{0}` is missing: start without records from the genesis, as one that lost its journal, and let the \
+         other members tell what happened; with an older copy this bot would break its word"
+    )]
     Missing(String),
     /// The records were written by another bot.
     #[error("these records belong to {0}, not to this bot: give each bot a place of its own")]
@@ -71,7 +76,7 @@ impl Ledger {
         records: impl IntoIterator<Item = (Bytes, Bytes)>,
     ) -> Result<Self, LedgerRestoreError> {
         let name = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
-        let mut ours: alloc::collections::BTreeMap<Bytes, Bytes> = alloc::collections::BTreeMap::new();
+        let mut ours: BTreeMap<Bytes, Bytes> = BTreeMap::new();
         for (key, value) in records {
             if key.starts_with(b"ledger/") && !value.is_empty() {
                 let body = open(&identity.id(), &key, &value)?;
@@ -94,18 +99,31 @@ impl Ledger {
         let mut r = FixedReader::new(&clock);
         let mut read = || r.u64().map_err(|_| damaged(CLOCK));
         (ledger.clock.wall, ledger.clock.elapsed) = (UnixMillis(read()?), read()?);
-        for (key, body) in ours.iter().filter(|(key, _)| key.starts_with(PIECE.as_bytes())) {
+        let pieces = || ours.iter().filter(|(key, _)| key.starts_with(PIECE.as_bytes()));
+        for (key, body) in pieces() {
             ledger.restore_piece(body).ok_or_else(|| damaged(key))?;
         }
-        if let Some(body) = ours.get(GUESTS) {
-            ledger.guests = Guests::from_bytes(body).map_err(|_| damaged(GUESTS))?;
+        ledger.guests = Guests::from_bytes(&find(GUESTS)?).map_err(|_| damaged(GUESTS))?;
+        let (height, is_here) = ledger.restore_voter(&find(VOTER)?).ok_or_else(|| damaged(VOTER))?;
+        let newest = ledger.chain.place().height;
+        if height > newest {
+            // Without it what was promised at its height would be forgotten.
+            return Err(LedgerRestoreError::Missing(name(&certificate_key(newest.next()))));
         }
-        if let Some(body) = ours.get(VOTER) {
-            ledger.restore_voter(body).ok_or_else(|| damaged(VOTER))?;
+        if height == newest && !is_here {
+            return Err(damaged(VOTER));
+        }
+        ledger.count_all_again();
+        if let Some(body) = ours.get(ANSWERS) {
+            ledger.restore_answers(body).ok_or_else(|| damaged(ANSWERS))?;
         }
         // What followed from the records is known already.
         ledger.outbox.clear();
         ledger.writes = 0;
+        ledger.tidy(pieces().map(|(key, _)| key));
+        if ledger.lost {
+            ledger.lose_promises();
+        }
         ledger.clock.saved = ledger.clock.elapsed;
         ledger.tell_time(now);
         Ok(ledger)
@@ -122,52 +140,84 @@ impl Ledger {
         }
         let (id, unit) = (piece.id(), self.chain.rules().unit_ms());
         let put = self.pool.put(id, piece, since, spans::SETTLING * unit);
-        put.dropped.iter().for_each(|gone| self.pool.forget(gone));
+        if let Some(evidence) = put.evidence {
+            // The record of it may have been cut off behind the pair.
+            let piece = Piece::Evidence(Arc::new(evidence));
+            self.pool.put(piece.id(), piece, since, spans::SETTLING * unit);
+        }
         Some(())
     }
 
-    fn restore_voter(&mut self, body: &Bytes) -> Option<()> {
+    /// The height of what was promised last, and whether this is where the chain stands.
+    fn restore_voter(&mut self, body: &Bytes) -> Option<(Height, bool)> {
         let mut r = FixedReader::new(body);
-        let (height, header) = (r.u64().ok()?, HeaderId(*r.array().ok()?));
+        let (height, header) = (Height(r.u64().ok()?), HeaderId(*r.array().ok()?));
         let view_since = match r.u64().ok()? {
             0 => None,
             since => Some(since - 1),
         };
+        self.lost = match r.u8().ok()? {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
         let voter = Voter::from_bytes(r.rest())?;
-        let place = self.chain.place();
-        if (Height(height), header) == (place.height, place.header) {
+        let is_here = (Place { height, header }) == self.chain.place();
+        if is_here {
             self.round = Round::new(voter);
             self.round.view_since = view_since;
         }
-        // Everything that was counted and looked at, from what is held.
+        Some((height, is_here))
+    }
+
+    /// Everything that was counted and looked at, from what is held.
+    fn count_all_again(&mut self) {
         let pieces: Vec<(PieceId, Piece)> = self.pool.iter().map(|(id, held)| (*id, held.piece.clone())).collect();
         for (id, piece) in &pieces {
             self.count_again(*id, piece);
         }
         self.sweep();
-        Some(())
+    }
+
+    /// Makes the records of pieces those of what is held: a crash came between them.
+    fn tidy<'a>(&mut self, stored: impl Iterator<Item = &'a Bytes>) {
+        let mut missing: BTreeMap<Bytes, PieceId> = self.pool.iter().map(|(id, _)| (piece_key(id), *id)).collect();
+        let useless: Vec<Bytes> = stored.filter(|key| missing.remove(*key).is_none()).cloned().collect();
+        useless.into_iter().for_each(|key| self.persist(key, Bytes::new()));
+        for id in missing.into_values() {
+            if let Some((piece, since)) = self.pool.get(&id).map(|held| (held.piece.clone(), held.since)) {
+                self.write_piece(&id, &piece, since);
+            }
+        }
     }
 
     /// Counts a piece that was held before a restart.
     fn count_again(&mut self, id: PieceId, piece: &Piece) {
-        let own = self.own;
         match piece {
             Piece::Statement(statement) => {
                 self.round.count(statement);
-                let is_own = statement.author() == own;
-                match statement.body() {
-                    Body::Ballot(ballot) if is_own => {
-                        self.number = self.number.max(ballot.number);
-                        self.answers = ballot.answers.iter().copied().collect();
-                        self.answered_at = Some(statement.place().height);
-                    }
-                    Body::Endorse { number, .. } if is_own => self.number = self.number.max(*number),
-                    _ => {}
-                }
+                self.recall_own(statement);
             }
             Piece::Offer(_) => self.follow_up(id, piece),
             Piece::Backing(backing) => self.take_backing(backing),
             Piece::Evidence(_) | Piece::Silence(_) => {}
+        }
+    }
+
+    /// An own statement that this bot does not remember, as after a restart: its next ones have higher numbers.
+    pub(super) fn recall_own(&mut self, statement: &Statement) {
+        if statement.author() != self.own {
+            return;
+        }
+        match statement.body() {
+            Body::Ballot(ballot) if ballot.number > self.voted => {
+                self.voted = ballot.number;
+                self.number = self.number.max(ballot.number);
+                self.answers = ballot.answers.iter().copied().collect();
+                self.answered_at = self.answered_at.max(Some(statement.place().height));
+            }
+            Body::Endorse { number, .. } => self.number = self.number.max(*number),
+            _ => {}
         }
     }
 
@@ -183,6 +233,26 @@ impl Ledger {
         self.persist(CLOCK.into(), body.into());
     }
 
+    /// Keeps answers that are not signed yet.
+    pub(super) fn write_answers(&mut self) {
+        let ballot = Ballot {
+            number: 0,
+            answers: self.answers.iter().take(MAX_ANSWERS).map(|(id, answer)| (*id, *answer)).collect(),
+        };
+        self.persist(ANSWERS.into(), ballot.to_bytes().into());
+    }
+
+    pub(super) fn forget_answers(&mut self) {
+        self.persist(ANSWERS.into(), Bytes::new());
+    }
+
+    fn restore_answers(&mut self, body: &Bytes) -> Option<()> {
+        let ballot = Ballot::from_bytes(body).ok()?;
+        self.answers = ballot.answers.into_iter().filter(|(id, _)| self.pool.statement(id).is_some()).collect();
+        self.unsaid = true;
+        Some(())
+    }
+
     pub(super) fn write_guests(&mut self) {
         self.persist(GUESTS.into(), self.guests.to_bytes().into());
     }
@@ -193,6 +263,7 @@ impl Ledger {
         let mut body = place.height.0.to_be_bytes().to_vec();
         body.extend(place.header.0);
         body.extend(since.to_be_bytes());
+        body.push(u8::from(self.lost));
         body.extend(self.round.voter.to_bytes());
         self.persist(VOTER.into(), body.into());
     }

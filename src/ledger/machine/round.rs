@@ -23,6 +23,8 @@ pub(super) struct Round {
     pub(super) view_since: Option<u64>,
     /// Active members whose word on what this one promised is still to come: it lost its records, and promises nothing.
     pub(super) unheard: Option<BTreeSet<BotId>>,
+    /// Of one that lost its records: whether the next height cannot have begun before that.
+    pub(super) is_next_new: bool,
     pub(super) offers: BTreeMap<PieceId, Judged>,
     /// Whose Seal counts in a view, as it was worked out last.
     sealer: Option<(View, Option<BotId>)>,
@@ -60,6 +62,7 @@ impl Round {
             voter,
             view_since: None,
             unheard: None,
+            is_next_new: false,
             offers: BTreeMap::new(),
             sealer: None,
             acks: BTreeMap::new(),
@@ -96,6 +99,11 @@ impl Round {
             }
             _ => {}
         }
+    }
+
+    /// Whether anybody committed to anything.
+    pub(super) fn has_commits(&self) -> bool {
+        !self.commits.is_empty()
     }
 
     /// A header that a quorum committed to in one view.

@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::message::{LedgerMessage, MAX_NAMES};
 use super::piece::{Offer, Piece, PieceId};
 use super::pool::Slot;
 use super::round::{Judged, State};
@@ -13,10 +14,10 @@ use crate::identity::BotId;
 use crate::ledger::certificate::Certificate;
 use crate::ledger::guest::Support;
 use crate::ledger::ids::{StatementId, View};
-use crate::ledger::listing::{Listing, Misfit, ResolveError};
+use crate::ledger::listing::{Listing, Misfit, ResolveError, fits};
 use crate::ledger::next::{Next, next};
 use crate::ledger::sealing::{Open, view_time_ms};
-use crate::ledger::statement::{Ask, Body, Statement};
+use crate::ledger::statement::{Answer, Ask, Ballot, Body, Statement};
 use crate::time::UnixMillis;
 
 const fn doubled(units: u64, view: View) -> u64 {
@@ -64,7 +65,9 @@ impl Ledger {
             }
         }
         let (roster, rules) = (self.chain.roster(), self.chain.rules());
-        let complete = held.into_iter().filter(|(_, (support, _))| support.is_endorsed(roster, rules));
+        // A sponsor that fills a slot twice replaces what it asked: endorsements of that count for nothing.
+        let is_here = |id: &StatementId| self.pool.statement(id).is_some();
+        let complete = held.into_iter().filter(|(id, (support, _))| support.is_endorsed(roster, rules) && is_here(id));
         complete.map(|(id, (_, since))| (id, since)).collect()
     }
 
@@ -93,11 +96,18 @@ impl Ledger {
             let Piece::Backing(grant) = &held.piece else { continue };
             let ask = self.pool.statement(&grant.proposal).and_then(Statement::proposal).map(|proposal| &proposal.ask);
             let (Some(Ask::Remove { subject, .. }) | Some(Ask::Revoke { subject })) = ask else { continue };
-            let mut support = Support::default();
-            grant.statements.iter().for_each(|statement| support.count(&grant.proposal, statement));
-            if keys.contains(subject) && support.has_quorum(self.chain.roster(), self.chain.rules()) {
-                let ids = grant.statements.iter().map(Statement::id).collect();
-                found.push((grant.proposal, ids, held.since));
+            // Of a roster that is past some may have left, and a liar may have put in what counts for nothing.
+            let at = self.chain.standpoint();
+            let is_yes = |ballot: &Ballot| ballot.answer(&grant.proposal) == Some(Answer::Yes);
+            let counts = |statement: &&Statement| {
+                statement.ballot().is_some_and(is_yes)
+                    && at.roster.get_active(&statement.author()).is_some()
+                    && fits(&at, statement).is_ok()
+            };
+            let of_author: BTreeMap<BotId, StatementId> =
+                grant.statements.iter().filter(counts).map(|statement| (statement.author(), statement.id())).collect();
+            if keys.contains(subject) && of_author.len() >= self.quorum() as usize {
+                found.push((grant.proposal, of_author.into_values().collect(), held.since));
             }
         }
         found.sort_unstable();
@@ -220,6 +230,23 @@ impl Ledger {
         due.into_iter().for_each(|id| self.judge(id));
     }
 
+    /// Asks for what offers list and is not here: whoever offered it keeps it, although its author may have replaced it.
+    pub(super) fn ask_for_listed(&mut self) {
+        let view = self.round.voter.view();
+        let waits = |judged: &&Judged| judged.view >= view && matches!(judged.state, State::Missing(_));
+        let mut missing: BTreeSet<PieceId> = BTreeSet::new();
+        for (id, _) in self.round.offers.iter().filter(|(_, judged)| waits(judged)) {
+            if let Some(Piece::Offer(offer)) = self.pool.get(id).map(|held| &held.piece) {
+                let names = offer.listing.names().into_iter().filter(|name| self.pool.statement(name).is_none());
+                missing.extend(names.map(PieceId::from));
+            }
+        }
+        let names: Vec<PieceId> = missing.into_iter().collect();
+        for some in names.chunks(MAX_NAMES) {
+            self.peers.values_mut().for_each(|peer| peer.say(LedgerMessage::Want { names: some.to_vec() }));
+        }
+    }
+
     /// Whether this bot may make promises now.
     fn may_promise(&self) -> bool {
         self.round.unheard.is_none() && self.chain.roster().get_active(&self.own).is_some()
@@ -249,10 +276,7 @@ impl Ledger {
         let Some((_, next)) = self.round.right(header) else { return false };
         let commits: Vec<_> = commits.iter().map(|(key, signature)| (*key, *signature)).collect();
         let certificate = Certificate::new(next.header.clone(), view, self.chain.roster(), quorum, commits);
-        let is_done = self.follow(&certificate).is_ok();
-        // This height begins before its own eyes: nothing was promised in it.
-        self.lost &= !is_done;
-        is_done
+        self.follow(&certificate).is_ok()
     }
 
     fn enter_views(&mut self) {
@@ -294,6 +318,7 @@ impl Ledger {
         let Some(body) = self.round.voter.seal(next.header.id(&self.community), &open) else { return };
         self.write_voter();
         let Ok(seal) = Statement::new(&self.community, self.own, place, body, &*self.signer) else { return };
+        self.pool.list(listing.names());
         self.hold(Piece::Offer(Arc::new(Offer { seal, listing })));
     }
 
