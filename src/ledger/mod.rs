@@ -37,7 +37,7 @@ pub use invitation::{Invitation, InvitationError, InvitationExpired, InvitationP
 pub use listing::{Listing, MAX_LISTING, Misfit, ResolveError, Resolved, fits};
 pub use machine::{
     Backing, Channel, Fork, Journal, Ledger, LedgerAction, LedgerEvent, LedgerMessage, LedgerRestoreError, LedgerStats,
-    MAX_FRAME, MAX_PIECE, Offer, Piece, PieceId, Question, Refusal, Silence, Whole, WishError,
+    Lock, MAX_FRAME, MAX_PIECE, Offer, Piece, PieceId, Question, Refusal, Silence, Whole, WishError,
 };
 pub use next::{Cast, Contents, Items, Next, Sealed, Standpoint, Tally, next};
 pub use proof::{MAX_PROOF, Proof, ProofError};

@@ -567,12 +567,12 @@ pub(super) fn statement_bytes(community: &CommunityId, author: &BotId, place: &P
     out
 }
 
-fn put_place(out: &mut Vec<u8>, place: &Place) {
+pub(super) fn put_place(out: &mut Vec<u8>, place: &Place) {
     out.extend(place.height.0.to_be_bytes());
     out.extend(place.header.0);
 }
 
-fn read_place(r: &mut FixedReader<'_>) -> Result<Place, LayoutError> {
+pub(super) fn read_place(r: &mut FixedReader<'_>) -> Result<Place, LayoutError> {
     Ok(Place { height: Height(r.u64()?), header: HeaderId(*r.array()?) })
 }
 

@@ -383,7 +383,7 @@ impl Village {
                 Piece::Offer(offer) => vec![offer.seal.clone()],
                 Piece::Evidence(evidence) => evidence.pair().to_vec(),
                 Piece::Backing(backing) => backing.statements.clone(),
-                Piece::Silence(_) => Vec::new(),
+                Piece::Silence(_) | Piece::Lock(_) => Vec::new(),
             };
             self.said.extend(statements.into_iter().map(|statement| (statement.id(), statement)));
         }

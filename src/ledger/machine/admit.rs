@@ -65,7 +65,7 @@ impl Ledger {
         let (id, rank) = (piece.id(), piece.rank());
         if self.pool.bytes(&id).is_none() {
             self.check(&piece)?;
-            if from.is_some() && !piece.is_genuine(&self.community, &*self.crypto) {
+            if from.is_some() && !piece.is_genuine(&self.community, &self.chain, &*self.crypto) {
                 return Err(Refusal::Forged);
             }
             self.put(id, piece, from);
@@ -78,7 +78,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn put(&mut self, id: PieceId, piece: Piece, from: Option<Channel>) {
+    pub(super) fn put(&mut self, id: PieceId, piece: Piece, from: Option<Channel>) {
         let unit = self.chain.rules().unit_ms();
         let put = self.pool.put(id, piece.clone(), self.clock.elapsed, spans::SETTLING * unit);
         for gone in &put.dropped {
@@ -132,6 +132,7 @@ impl Ledger {
             }
             Piece::Backing(backing) => self.take_backing(backing),
             Piece::Silence(silence) => self.look_for_silent(&silence.subject),
+            Piece::Lock(lock) => self.round.count_proof(&lock.proof, self.chain.roster()),
         }
     }
 
@@ -190,6 +191,11 @@ impl Ledger {
             }
             Piece::Backing(backing) => self.check_backing(backing),
             Piece::Silence(silence) => self.check_silence(silence),
+            Piece::Lock(lock) => {
+                self.check_place(lock.place)?;
+                self.is_here(lock.place)?;
+                self.check_view(lock.proof.view())
+            }
         }
     }
 

@@ -30,7 +30,7 @@ pub use message::{LedgerMessage, MAX_FRAME, Whole};
 pub use owner::WishError;
 pub use peers::Channel;
 use peers::{CERTIFICATES_AT_ONCE, COMPARISONS, Peer, Peers};
-pub use piece::{Backing, MAX_PIECE, Offer, Piece, PieceId, Silence};
+pub use piece::{Backing, Lock, MAX_PIECE, Offer, Piece, PieceId, Silence};
 use pool::{Pool, bucket};
 pub use records::LedgerRestoreError;
 use round::Round;

@@ -40,6 +40,7 @@ pub(super) enum Slot {
     Evidence(BotId),
     Grant(StatementId),
     Silence(BotId, BotId),
+    Lock(View),
 }
 
 /// What decides between pieces of one slot, before their names do.
@@ -50,7 +51,7 @@ fn number(piece: &Piece) -> u64 {
             _ => 0,
         },
         Piece::Silence(silence) => silence.report.place.height.0,
-        Piece::Offer(_) | Piece::Evidence(_) | Piece::Backing(_) => 0,
+        Piece::Offer(_) | Piece::Evidence(_) | Piece::Backing(_) | Piece::Lock(_) => 0,
     }
 }
 
@@ -61,6 +62,7 @@ pub(super) fn slot(piece: &Piece) -> Slot {
         Piece::Evidence(evidence) => Slot::Evidence(evidence.author()),
         Piece::Backing(grant) => Slot::Grant(grant.proposal),
         Piece::Silence(silence) => Slot::Silence(silence.report.observer, silence.subject),
+        Piece::Lock(lock) => Slot::Lock(lock.proof.view()),
     }
 }
 
@@ -90,7 +92,8 @@ const fn room(slot: &Slot) -> usize {
         | Slot::Leave(_)
         | Slot::Evidence(_)
         | Slot::Grant(_)
-        | Slot::Silence(..) => 1,
+        | Slot::Silence(..)
+        | Slot::Lock(_) => 1,
         _ => 2,
     }
 }
@@ -405,7 +408,7 @@ fn convicting(piece: &Piece) -> Option<&Statement> {
     match piece {
         Piece::Statement(statement) => Some(statement),
         Piece::Offer(offer) => Some(&offer.seal),
-        Piece::Evidence(_) | Piece::Backing(_) | Piece::Silence(_) => None,
+        Piece::Evidence(_) | Piece::Backing(_) | Piece::Silence(_) | Piece::Lock(_) => None,
     }
 }
 

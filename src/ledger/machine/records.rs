@@ -17,7 +17,7 @@ use crate::identity::{BotId, Identity};
 use crate::ledger::certificate::{Certificate, Genesis};
 use crate::ledger::guest::Guests;
 use crate::ledger::ids::{HeaderId, Height, Place};
-use crate::ledger::sealing::Voter;
+use crate::ledger::sealing::{AckProof, Voter};
 use crate::ledger::statement::{Ballot, Body, MAX_ANSWERS, Statement};
 use crate::time::UnixMillis;
 use crate::wire::FixedReader;
@@ -25,6 +25,7 @@ use crate::wire::FixedReader;
 pub(super) const GENESIS: &[u8] = b"ledger/genesis";
 const CLOCK: &[u8] = b"ledger/clock";
 const ANSWERS: &[u8] = b"ledger/answers";
+const LOCK: &[u8] = b"ledger/lock";
 const GUESTS: &[u8] = b"ledger/guests";
 const VOTER: &[u8] = b"ledger/voter";
 const CERTIFICATE: &str = "ledger/height/";
@@ -113,6 +114,9 @@ impl Ledger {
         if height == newest && !is_here {
             return Err(damaged(VOTER));
         }
+        if let Some(body) = ours.get(LOCK) {
+            ledger.restore_lock(body).ok_or_else(|| damaged(LOCK))?;
+        }
         ledger.count_all_again();
         if let Some(body) = ours.get(ANSWERS) {
             ledger.restore_answers(body).ok_or_else(|| damaged(ANSWERS))?;
@@ -135,7 +139,7 @@ impl Ledger {
         let piece = Piece::read(&self.community, &body.slice(8..)).ok()?;
         // It came before the clock was written.
         self.clock.elapsed = self.clock.elapsed.max(since);
-        if !piece.is_genuine(&self.community, &*self.crypto) {
+        if !piece.is_genuine(&self.community, &self.chain, &*self.crypto) {
             return None;
         }
         let (id, unit) = (piece.id(), self.chain.rules().unit_ms());
@@ -200,6 +204,7 @@ impl Ledger {
             }
             Piece::Offer(_) => self.follow_up(id, piece),
             Piece::Backing(backing) => self.take_backing(backing),
+            Piece::Lock(lock) => self.round.count_proof(&lock.proof, self.chain.roster()),
             Piece::Evidence(_) | Piece::Silence(_) => {}
         }
     }
@@ -231,6 +236,23 @@ impl Ledger {
         self.clock.saved = self.clock.elapsed;
         let body = [self.clock.wall.0.to_be_bytes(), self.clock.elapsed.to_be_bytes()].concat();
         self.persist(CLOCK.into(), body.into());
+    }
+
+    /// Keeps the Acks of what this bot is locked on: they may be gone from the pool when it has to show them.
+    pub(super) fn write_lock(&mut self, proof: &AckProof) {
+        self.persist(LOCK.into(), proof.to_bytes().into());
+    }
+
+    fn restore_lock(&mut self, body: &Bytes) -> Option<()> {
+        let mut r = FixedReader::new(body);
+        let proof = AckProof::read(&mut r).ok()?;
+        r.end().ok()?;
+        // One of an earlier height, or of a Commit that was never signed, is of no use.
+        if self.round.voter.locked() == Some((proof.view(), proof.header())) {
+            self.round.count_proof(&proof, self.chain.roster());
+            self.round.proof = Some(proof);
+        }
+        Some(())
     }
 
     /// Keeps answers that are not signed yet.

@@ -19,6 +19,8 @@ type Signed = BTreeMap<BotId, [u8; 64]>;
 #[derive(Debug)]
 pub(super) struct Round {
     pub(super) voter: Voter,
+    /// The Acks of what it is locked on.
+    pub(super) proof: Option<AckProof>,
     /// When its view began, on the ledger's count of time; nothing before there is work.
     pub(super) view_since: Option<u64>,
     /// Active members whose word on what this one promised is still to come: it lost its records, and promises nothing.
@@ -60,6 +62,7 @@ impl Round {
     pub(super) fn new(voter: Voter) -> Self {
         Self {
             voter,
+            proof: None,
             view_since: None,
             unheard: None,
             is_next_new: false,
@@ -104,6 +107,11 @@ impl Round {
     /// Whether anybody committed to anything.
     pub(super) fn has_commits(&self) -> bool {
         !self.commits.is_empty()
+    }
+
+    /// Counts the Acks of a proof that was checked.
+    pub(super) fn count_proof(&mut self, proof: &AckProof, roster: &Roster) {
+        self.acks.entry((proof.view(), proof.header())).or_default().extend(proof.signatures(roster));
     }
 
     /// A header that a quorum committed to in one view.

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::message::{LedgerMessage, MAX_NAMES};
-use super::piece::{Offer, Piece, PieceId};
+use super::piece::{Lock, Offer, Piece, PieceId};
 use super::pool::Slot;
 use super::round::{Judged, State};
 use super::{Ledger, spans};
@@ -295,6 +295,10 @@ impl Ledger {
     fn enter(&mut self, view: View) {
         if let Some(body) = self.round.voter.enter(view) {
             self.round.view_since = Some(self.clock.elapsed);
+            if let Some(proof) = self.round.proof.clone() {
+                let piece = Piece::Lock(Arc::new(Lock { place: self.chain.place(), proof }));
+                self.put(piece.id(), piece, None);
+            }
             self.promise(body);
         }
     }
@@ -373,7 +377,13 @@ impl Ledger {
     fn commit(&mut self) {
         let quorum = self.quorum();
         let Some(proof) = self.round.acked(self.chain.roster(), quorum) else { return };
+        // Who is locked on a header can offer it again.
+        if self.round.right(proof.header()).is_none() {
+            return;
+        }
         if let Some(body) = self.round.voter.commit(&proof) {
+            self.write_lock(&proof);
+            self.round.proof = Some(proof);
             self.promise(body);
         }
     }
