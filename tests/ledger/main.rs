@@ -6,6 +6,7 @@ mod guests;
 mod liars;
 mod partitions;
 mod rounds;
+mod standing;
 #[allow(dead_code, reason = "every part of the suite uses a part of it")]
 mod village;
 mod years;
