@@ -47,6 +47,8 @@ pub(crate) struct Village {
     pub(crate) longest: usize,
     pub(crate) pieces: u64,
     pub(crate) refused: BTreeMap<String, u64>,
+    /// So many bots break down as they tell of their Commit.
+    pub(crate) silenced: usize,
     /// Whether everything that is handed over is noted.
     pub(crate) listens: bool,
     /// Every statement that was ever handed over, alone or inside something.
@@ -138,6 +140,7 @@ impl Village {
             longest: 0,
             pieces: 0,
             refused: BTreeMap::new(),
+            silenced: 0,
             listens: true,
             said: BTreeMap::new(),
             parts: BTreeMap::new(),
@@ -354,12 +357,25 @@ impl Village {
                     if self.listens {
                         self.overhear(at, to, &message);
                     }
+                    if self.silenced > 0 && self.commits(at, &message) {
+                        self.silenced -= 1;
+                        return self.crash(at);
+                    }
                     if !self.traitors.contains_key(&to) {
                         self.carry(at, to, &message);
                     }
                 }
             }
         }
+    }
+
+    /// Whether a message has a Commit of its sender.
+    fn commits(&self, from: usize, message: &LedgerMessage) -> bool {
+        let LedgerMessage::Pieces(pieces) = message else { return false };
+        pieces.iter().any(|bytes| match Piece::read(&self.genesis.community(), bytes) {
+            Ok(Piece::Statement(said)) => said.author() == id(from) && matches!(said.body(), Body::Commit { .. }),
+            _ => false,
+        })
     }
 
     /// Notes every statement in a message, whoever gets it.

@@ -638,6 +638,9 @@ impl Ledger {
         }
         // Where the next height is known to begin only now, nothing was promised yet.
         self.lost &= !self.round.is_next_new;
+        if self.round.proof.is_some() {
+            self.forget_lock();
+        }
         self.round = Round::new(Voter::new());
         self.pool.unlist();
         self.write_voter();

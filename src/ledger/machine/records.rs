@@ -116,6 +116,8 @@ impl Ledger {
         }
         if let Some(body) = ours.get(LOCK) {
             ledger.restore_lock(body).ok_or_else(|| damaged(LOCK))?;
+        } else if ledger.round.voter.locked().is_some() {
+            return Err(LedgerRestoreError::Missing(name(LOCK)));
         }
         ledger.count_all_again();
         if let Some(body) = ours.get(ANSWERS) {
@@ -241,6 +243,10 @@ impl Ledger {
     /// Keeps the Acks of what this bot is locked on: they may be gone from the pool when it has to show them.
     pub(super) fn write_lock(&mut self, proof: &AckProof) {
         self.persist(LOCK.into(), proof.to_bytes().into());
+    }
+
+    pub(super) fn forget_lock(&mut self) {
+        self.persist(LOCK.into(), Bytes::new());
     }
 
     fn restore_lock(&mut self, body: &Bytes) -> Option<()> {
