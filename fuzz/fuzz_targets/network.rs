@@ -12,7 +12,7 @@ const MOST_STEPS: usize = 40;
 /// Bytes of a step: its time, what is done and to whom, and how much of it.
 const STEP: usize = 6;
 
-fn step(bytes: [u8; STEP]) -> Step {
+fn step(bytes: [u8; STEP], far_ms: u64) -> Step {
     let [time @ .., kind, bot, more, less] = bytes;
     let (bot, amount) = (usize::from(bot) % BOTS, u16::from_be_bytes([more, less]));
     let act = match kind % 16 {
@@ -32,14 +32,14 @@ fn step(bytes: [u8; STEP]) -> Step {
         14 => Act::JumpClock { bot, ms: i64::from(amount.cast_signed()) * 4 },
         _ => Act::Drift { bot, ppm: i32::from(amount.cast_signed()) * 3 },
     };
-    Step { at_ms: at_ms(u16::from_be_bytes(time)), act }
+    Step { at_ms: at_ms(u16::from_be_bytes(time), far_ms), act }
 }
 
-/// Half of all times are within half a minute, to the millisecond; the others within half an hour, so that links come back
-/// between what happens.
-fn at_ms(time: u16) -> u64 {
+/// Half of all times are within half a minute, to the millisecond; the others, `far_ms` apart, within half an hour, so that
+/// links come back between what happens.
+fn at_ms(time: u16, far_ms: u64) -> u64 {
     let (near, far) = (u64::from(time).min(0x8000), u64::from(time.saturating_sub(0x8000)));
-    near + 50 * far
+    near + far_ms * far
 }
 
 fn handed(run: &Run, bot: BotRef) -> Vec<Handed> {
@@ -60,13 +60,14 @@ fuzz_target!(|data: &[u8]| {
     scenario.shape = [Shape::Star, Shape::Chain, Shape::Ring][usize::from(*shape) % 3];
     // Clocks that were set back by all steps together have caught up by then.
     (scenario.seconds, scenario.settle_seconds) = (60, 7_200);
+    let mut far_ms = 50;
     let lies = [Lie::Equivocator, Lie::Replayer, Lie::Silent, Lie::ClockLiar];
     if let Some(lie) = lies.get(usize::from(liar / BOTS as u8) % 8) {
         scenario.liars.push(Liar { bot: usize::from(*liar) % BOTS, lie: *lie });
         // A liar that never rests makes each second of it dear.
-        scenario.settle_seconds = 900;
+        (scenario.settle_seconds, far_ms) = (300, 1);
     }
-    let steps = steps.as_chunks::<STEP>().0.iter().take(MOST_STEPS).map(|bytes| step(*bytes));
+    let steps = steps.as_chunks::<STEP>().0.iter().take(MOST_STEPS).map(|bytes| step(*bytes, far_ms));
     let steps = steps.filter(|step| scenario.liars.is_empty() || !matches!(step.act, Act::JumpClock { .. }));
     let mut schedule = Schedule { steps: steps.collect() };
     schedule.sort();
