@@ -54,6 +54,8 @@ pub(crate) struct Village {
     traitors: BTreeMap<usize, BTreeSet<usize>>,
     /// A traitor that replaces its ballot at everybody while an offer is on its way, and the number of its last one.
     pub(crate) racer: Option<(usize, u64)>,
+    /// Who asked a traitor for the certificates after which height.
+    pub(crate) asked: Vec<(usize, Option<Height>)>,
 }
 
 /// Chance that is the same for the same seed.
@@ -139,6 +141,7 @@ impl Village {
             parts: BTreeMap::new(),
             traitors: BTreeMap::new(),
             racer: None,
+            asked: Vec::new(),
         };
         for _ in 0..members {
             village.arrive(Journal::New);
@@ -347,6 +350,8 @@ impl Village {
                     self.overhear(at, to, &message);
                     if !self.traitors.contains_key(&to) {
                         self.carry(at, to, &message);
+                    } else if let LedgerMessage::AskCertificates { after } = message {
+                        self.asked.push((at, after));
                     }
                 }
             }

@@ -24,6 +24,7 @@ use crate::wire::FixedReader;
 pub(super) const GENESIS: &[u8] = b"ledger/genesis";
 const CLOCK: &[u8] = b"ledger/clock";
 const VOTER: &[u8] = b"ledger/voter";
+pub(super) const FORK: &[u8] = b"ledger/fork";
 const CERTIFICATE: &str = "ledger/height/";
 const PIECE: &str = "ledger/piece/";
 
@@ -107,6 +108,10 @@ impl Ledger {
             return Err(damaged(VOTER));
         }
         ledger.count_all_again();
+        if let Some(bytes) = ours.get(FORK) {
+            let theirs = Certificate::from_bytes(bytes).map_err(|_| damaged(FORK))?;
+            ledger.look_for_fork(theirs).map_err(|_| damaged(FORK))?;
+        }
         // What followed from the records is known already.
         ledger.outbox.clear();
         ledger.writes = 0;
