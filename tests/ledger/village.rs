@@ -425,10 +425,15 @@ impl Village {
 
     /// A traitor says something to one bot.
     pub(crate) fn speak(&mut self, traitor: usize, to: usize, message: LedgerMessage) -> Result<(), Refusal> {
-        let now = self.clock(to);
-        let result = self.ledger(to).handle_message(now, Self::channel(traitor), message);
+        let result = self.whisper(traitor, to, message);
         self.pump();
         result
+    }
+
+    /// The same, and nobody does anything yet.
+    pub(crate) fn whisper(&mut self, traitor: usize, to: usize, message: LedgerMessage) -> Result<(), Refusal> {
+        let now = self.clock(to);
+        self.ledger(to).handle_message(now, Self::channel(traitor), message)
     }
 
     pub(crate) fn tell(&mut self, traitor: usize, to: usize, piece: &Piece) -> Result<(), Refusal> {

@@ -397,6 +397,7 @@ impl Ledger {
             Some(Ask::Remove { subject, .. } | Ask::Revoke { subject }) => {
                 let key = *subject;
                 self.guests.revoke(key, height);
+                self.write_revoked(&key, height);
                 self.notify(LedgerEvent::Revoked { key });
             }
             _ => {}

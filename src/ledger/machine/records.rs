@@ -27,6 +27,7 @@ const VOTER: &[u8] = b"ledger/voter";
 pub(super) const FORK: &[u8] = b"ledger/fork";
 const CERTIFICATE: &str = "ledger/height/";
 const PIECE: &str = "ledger/piece/";
+const REVOKED: &str = "ledger/revoked/";
 
 const FORMAT: u8 = 1;
 const HASH: usize = 8;
@@ -54,8 +55,12 @@ pub(super) fn certificate_key(height: Height) -> Bytes {
 }
 
 fn piece_key(id: &PieceId) -> Bytes {
-    let mut key = String::from(PIECE);
-    id.0[..24].iter().for_each(|byte| key.push_str(&alloc::format!("{byte:02x}")));
+    named(PIECE, &id.0)
+}
+
+fn named(kind: &str, name: &[u8; 32]) -> Bytes {
+    let mut key = String::from(kind);
+    name[..24].iter().for_each(|byte| key.push_str(&alloc::format!("{byte:02x}")));
     key.into()
 }
 
@@ -108,6 +113,9 @@ impl Ledger {
             return Err(damaged(VOTER));
         }
         ledger.count_all_again();
+        for (key, body) in ours.iter().filter(|(key, _)| key.starts_with(REVOKED.as_bytes())) {
+            ledger.restore_revoked(body).ok_or_else(|| damaged(key))?;
+        }
         if let Some(bytes) = ours.get(FORK) {
             let theirs = Certificate::from_bytes(bytes).map_err(|_| damaged(FORK))?;
             ledger.look_for_fork(theirs).map_err(|_| damaged(FORK))?;
@@ -140,6 +148,14 @@ impl Ledger {
             let piece = Piece::Evidence(Arc::new(evidence));
             self.pool.put(piece.id(), piece, since, spans::SETTLING * unit);
         }
+        Some(())
+    }
+
+    fn restore_revoked(&mut self, body: &Bytes) -> Option<()> {
+        let mut r = FixedReader::new(body);
+        let (key, height) = (BotId::from_bytes(*r.array().ok()?).ok()?, Height(r.u64().ok()?));
+        r.end().ok()?;
+        self.guests.revoke(key, height);
         Some(())
     }
 
@@ -243,6 +259,12 @@ impl Ledger {
         let mut body = since.to_be_bytes().to_vec();
         body.extend_from_slice(&piece.to_bytes());
         self.persist(piece_key(id), body.into());
+    }
+
+    /// What ended a key's rights is forgotten with its round; that they ended is not.
+    pub(super) fn write_revoked(&mut self, key: &BotId, height: Height) {
+        let body = [&key.as_bytes()[..], &height.0.to_be_bytes()].concat();
+        self.persist(named(REVOKED, key.as_bytes()), body.into());
     }
 
     pub(super) fn forget_record(&mut self, id: &PieceId) {
