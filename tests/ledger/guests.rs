@@ -169,3 +169,21 @@ fn an_absent_applicant_sleeps_until_it_comes() {
         |event: &LedgerEvent| matches!(event, LedgerEvent::Height { woken, .. } if woken.contains(&id(stranger)));
     assert!(village.bots[2].events.iter().any(woke));
 }
+
+#[test]
+fn inv37_the_end_of_rights_outlives_its_round_and_a_restart() {
+    let mut village = Village::found(rules(), 4);
+    let stranger = village.arrive(Journal::New);
+    village.link(0, stranger);
+    let revoke = village.propose(1, Ask::Revoke { subject: id(stranger) });
+    (0..4).for_each(|at| village.vote(at, revoke, Answer::Yes));
+    village.pass(100);
+    // Of the same height, and judged at the next.
+    let question = village.sponsor(0, stranger);
+    (0..4).for_each(|at| village.vote(at, question, Answer::Yes));
+    assert!(village.pass_until(100, |v| v.heights() == [1; 5]));
+    assert_eq!(guest_at(&mut village, stranger), [false; 5]);
+    village.crash(2);
+    village.restart(2);
+    assert_eq!(guest_at(&mut village, stranger), [false; 5]);
+}

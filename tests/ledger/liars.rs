@@ -1,5 +1,6 @@
 //! Members that say what no honest one would, and strangers that say too much.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -129,12 +130,9 @@ fn offer(village: &mut Village, sealer: usize, view: View, judged: &[StatementId
     let mut listing = Listing::new(UnixMillis(opened_at));
     listing.judged = judged.iter().copied().collect();
     let community = village.genesis.community();
-    let newest: std::collections::BTreeMap<_, _> = village
-        .said
-        .values()
-        .filter_map(|said| Some(((said.author(), said.ballot()?.number), said.id())))
-        .map(|((author, _), id)| (author, id))
-        .collect();
+    let ballots = village.said.values().filter_map(|said| Some(((said.author(), said.ballot()?.number), said.id())));
+    let by_number: BTreeMap<_, _> = ballots.collect();
+    let newest: BTreeMap<_, _> = by_number.into_iter().map(|((author, _), id)| (author, id)).collect();
     listing.ballots = newest.into_values().collect();
     let said = village.said.clone();
     let at = village.up()[0];
@@ -158,6 +156,41 @@ fn with_traitor_as_sealer() -> (Village, usize, StatementId) {
     (village, traitor, question)
 }
 
+/// Who agreed with an offer, of all that was ever said.
+fn agreed(village: &Village, offer: &Piece) -> usize {
+    let Piece::Offer(offer) = offer else { return 0 };
+    let Body::Seal { view, header } = *offer.seal.body() else { return 0 };
+    village.said.values().filter(|said| *said.body() == Body::Ack { view, header }).count()
+}
+
+#[test]
+fn inv29_offers_that_leave_something_out_or_lie_about_time_find_no_agreement() {
+    let day = 24 * 3_600_000;
+    // Nothing is wrong; a ballot is missing; the date is too far ahead; a question is judged too early.
+    for (case, found) in [(0, 3), (1, 0), (2, 0), (3, 0)] {
+        let (mut village, traitor, question) = with_traitor_as_sealer();
+        let honest = others(traitor);
+        village.pass(100);
+        let young = village.propose(honest[1], Ask::Amend(Rules { witnesses: 7, ..rules() }));
+        village.pass(81);
+        let judged = if case == 3 { vec![question, young] } else { vec![question] };
+        let opened_at = village.now + if case == 2 { 7 * day } else { 0 };
+        if case == 1 {
+            let left_out = id(honest[2]);
+            village.said.retain(|_, said| said.author() != left_out);
+        }
+        let offer = offer(&mut village, traitor, View(0), &judged, opened_at);
+        for at in &honest {
+            assert_eq!(village.whisper(traitor, *at, LedgerMessage::Pieces(vec![offer.to_bytes()])), Ok(()));
+        }
+        village.pass(2);
+        assert_eq!(agreed(&village, &offer), found, "case {case}");
+        assert_round_ends(&mut village, 1, 400);
+        assert_eq!(village.outcome(honest[0], question), Some(Outcome::Passed));
+        assert_eq!(village.outcome(honest[0], young), None, "it is judged in its time");
+    }
+}
+
 fn others(traitor: usize) -> Vec<usize> {
     (0..4).filter(|at| *at != traitor).collect()
 }
@@ -169,20 +202,23 @@ fn inv19_two_seals_in_a_view_make_no_two_certificates_and_convict() {
     village.pass(181);
     let now = village.now;
     let offers = [now, now + 1].map(|at| offer(&mut village, traitor, View(0), &[question], at));
-    assert_eq!(village.tell(traitor, honest[0], &offers[0]), Ok(()));
-    assert_eq!(village.tell(traitor, honest[1], &offers[1]), Ok(()));
-    assert_eq!(village.tell(traitor, honest[2], &offers[0]), Ok(()));
-    // It agrees with both, everywhere.
+    // One hears of the other offer first; the traitor agrees with both, everywhere.
+    for (at, offer) in honest.iter().zip([0, 1, 0]) {
+        let pieces = LedgerMessage::Pieces(vec![offers[offer].to_bytes()]);
+        assert_eq!(village.whisper(traitor, *at, pieces), Ok(()));
+    }
     for offer in &offers {
         let Piece::Offer(offer) = offer else { continue };
         let Body::Seal { view, header } = *offer.seal.body() else { continue };
         for body in [Body::Ack { view, header }, Body::Commit { view, header }] {
-            let said = village.said_by(traitor, offer.seal.place(), body);
+            let said = village.said_by(traitor, offer.seal.place(), body).to_bytes();
             for at in &honest {
-                let _ = village.tell(traitor, *at, &said);
+                assert_eq!(village.whisper(traitor, *at, LedgerMessage::Pieces(vec![said.clone()])), Ok(()));
             }
         }
     }
+    village.pump();
+    assert_eq!((agreed(&village, &offers[0]), agreed(&village, &offers[1])), (3, 2), "with the traitor's own");
     assert_round_ends(&mut village, 1, 400);
     village.propose(honest[0], Ask::Amend(Rules { witnesses: 6, ..rules() }));
     assert_round_ends(&mut village, 2, 400);

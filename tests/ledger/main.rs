@@ -2,6 +2,7 @@
 
 mod clocks;
 mod crashes;
+mod forks;
 mod guests;
 mod liars;
 mod partitions;

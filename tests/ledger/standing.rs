@@ -106,8 +106,9 @@ fn the_last_member_cannot_leave_and_of_two_one_may() {
     village.pump();
     assert!(village.pass_until(300, |v| v.height(0) == Height(1)), "{:?}", village.heights());
     assert_eq!(village.members(0).len(), 1);
-    village.pass(300);
+    village.pass(168 * 3);
     assert_eq!(village.members(0), village.members(1));
+    assert_eq!(village.heights(), [1; 2], "a leave that cannot be is no work for ever");
 }
 
 #[test]

@@ -59,6 +59,8 @@ pub(crate) struct Village {
     traitors: BTreeMap<usize, BTreeSet<usize>>,
     /// A traitor that replaces its ballot at everybody while an offer is on its way, and the number of its last one.
     pub(crate) racer: Option<(usize, u64)>,
+    /// Who asked a traitor for the certificates after which height.
+    pub(crate) asked: Vec<(usize, Option<Height>)>,
 }
 
 /// Chance that is the same for the same seed.
@@ -146,6 +148,7 @@ impl Village {
             parts: BTreeMap::new(),
             traitors: BTreeMap::new(),
             racer: None,
+            asked: Vec::new(),
         };
         for _ in 0..members {
             village.arrive(Journal::New);
@@ -363,6 +366,8 @@ impl Village {
                     }
                     if !self.traitors.contains_key(&to) {
                         self.carry(at, to, &message);
+                    } else if let LedgerMessage::AskCertificates { after } = message {
+                        self.asked.push((at, after));
                     }
                 }
             }
@@ -445,10 +450,15 @@ impl Village {
 
     /// A traitor says something to one bot.
     pub(crate) fn speak(&mut self, traitor: usize, to: usize, message: LedgerMessage) -> Result<(), Refusal> {
-        let now = self.clock(to);
-        let result = self.ledger(to).handle_message(now, Self::channel(traitor), message);
+        let result = self.whisper(traitor, to, message);
         self.pump();
         result
+    }
+
+    /// The same, and nobody does anything yet.
+    pub(crate) fn whisper(&mut self, traitor: usize, to: usize, message: LedgerMessage) -> Result<(), Refusal> {
+        let now = self.clock(to);
+        self.ledger(to).handle_message(now, Self::channel(traitor), message)
     }
 
     pub(crate) fn tell(&mut self, traitor: usize, to: usize, piece: &Piece) -> Result<(), Refusal> {

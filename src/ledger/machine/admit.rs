@@ -167,6 +167,13 @@ impl Ledger {
         }
     }
 
+    /// The last one who can act stays, whatever it did: held, its leave would be work for ever.
+    fn check_not_last(&self, author: &BotId) -> Result<(), Refusal> {
+        let roster = self.chain.roster();
+        let is_last = roster.active_len() == 1 && roster.get_active(author).is_some();
+        if is_last { Err(Refusal::NotAllowed(*author)) } else { Ok(()) }
+    }
+
     fn is_here(&self, place: Place) -> Result<(), Refusal> {
         if place == self.chain.place() { Ok(()) } else { Err(Refusal::Late) }
     }
@@ -187,7 +194,8 @@ impl Ledger {
             Piece::Evidence(evidence) => {
                 let author = evidence.author();
                 let since = evidence.pair().iter().map(|statement| statement.place().height).min();
-                self.check_member(&author, since.unwrap_or_default()).map(drop)
+                self.check_member(&author, since.unwrap_or_default())?;
+                self.check_not_last(&author)
             }
             Piece::Backing(backing) => self.check_backing(backing),
             Piece::Silence(silence) => self.check_silence(silence),
@@ -223,7 +231,10 @@ impl Ledger {
                 self.check_proposal(statement, proposal)
             }
             Body::Ballot(_) => self.check_member(&author, place.height).map(drop),
-            Body::Leave => self.check_member(&author, place.height).map(drop),
+            Body::Leave => {
+                self.check_member(&author, place.height)?;
+                self.check_not_last(&author)
+            }
             Body::Withdraw(id) => {
                 let (sponsor, _) = proposal_of(id)?;
                 if sponsor == author { Ok(()) } else { Err(Refusal::NotAllowed(author)) }

@@ -510,9 +510,12 @@ impl Ledger {
         peer.place = Some(place);
         if place.height > own.height {
             self.ask_certificates(channel);
-        } else if place.height == own.height && place.header != own.header {
+            return;
+        }
+        let here = usize::try_from(place.height.0).ok().and_then(|at| self.headers.get(at));
+        if here.is_some_and(|here| *here != place.header) {
             // Two stories: whoever has the other one shows its certificate.
-            if let Some(before) = own.height.0.checked_sub(1) {
+            if let Some(before) = place.height.0.checked_sub(1) {
                 peer.say(LedgerMessage::AskCertificates { after: Some(Height(before)) });
             }
         } else if place == own && whole == self.pool.digest() {
@@ -595,26 +598,39 @@ impl Ledger {
                     self.ask_certificates(channel);
                 }
             }
-            Err(ChainError::Height { .. } | ChainError::Previous) => self.look_for_fork(certificate),
+            Err(ChainError::Height { .. } | ChainError::Previous) => {
+                let height = certificate.header.height;
+                if self.look_for_fork(certificate) == Err(ChainError::Previous) {
+                    // The two stories part further down.
+                    let after = height.0.checked_sub(2).map(Height);
+                    if let (Some(after), Some(peer)) = (after, self.peers.get_mut(&channel)) {
+                        peer.say(LedgerMessage::AskCertificates { after: Some(after) });
+                    }
+                }
+            }
             Err(_) => {}
         }
     }
 
     /// Another certificate for a height that is known: if it holds, too many cheated.
-    fn look_for_fork(&mut self, theirs: Certificate) {
+    fn look_for_fork(&mut self, theirs: Certificate) -> Result<(), ChainError> {
         let height = theirs.header.height;
-        let Some(ours) = self.certificate(height).and_then(|bytes| Certificate::from_bytes(bytes).ok()) else { return };
         let before = height.0.checked_sub(1).and_then(|before| self.chain_at(Height(before)));
-        let Some(before) = before.filter(|_| ours.header != theirs.header).cloned() else { return };
-        if before.clone().follow(&theirs, &*self.crypto).is_err() || self.forked.is_some() {
-            return;
+        let Some(before) = before.filter(|_| self.forked.is_none()).cloned() else { return Ok(()) };
+        let ours = self.certificate(height).and_then(|bytes| Certificate::from_bytes(bytes).ok());
+        if ours.as_ref().is_some_and(|ours| ours.header == theirs.header) {
+            return Ok(());
         }
+        before.clone().follow(&theirs, &*self.crypto)?;
+        let Some(ours) = ours else { return Ok(()) };
         let signers: BTreeSet<BotId> = ours.signers(before.roster()).map(|member| member.key).collect();
         let signed_both =
             theirs.signers(before.roster()).map(|member| member.key).filter(|key| signers.contains(key)).collect();
+        self.persist(records::FORK.into(), theirs.to_bytes().into());
         let fork = Box::new(Fork { ours, theirs, signed_both });
         self.forked = Some(fork.clone());
         self.notify(LedgerEvent::Forked(fork));
+        Ok(())
     }
 
     /// Goes one height on.

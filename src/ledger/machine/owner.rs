@@ -190,6 +190,9 @@ impl Ledger {
         if self.chain.roster().get(&self.own).is_none() {
             return Err(WishError::NotAMember);
         }
+        if self.forked.is_some() {
+            return Err(WishError::Forked);
+        }
         let is_active = self.chain.roster().get_active(&self.own).is_some();
         if is_active && self.chain.roster().active_len() == 1 {
             return Err(WishError::LastMember);

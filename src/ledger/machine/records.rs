@@ -28,6 +28,7 @@ const ANSWERS: &[u8] = b"ledger/answers";
 const LOCK: &[u8] = b"ledger/lock";
 const GUESTS: &[u8] = b"ledger/guests";
 const VOTER: &[u8] = b"ledger/voter";
+pub(super) const FORK: &[u8] = b"ledger/fork";
 const CERTIFICATE: &str = "ledger/height/";
 const PIECE: &str = "ledger/piece/";
 
@@ -60,8 +61,12 @@ pub(super) fn certificate_key(height: Height) -> Bytes {
 }
 
 fn piece_key(id: &PieceId) -> Bytes {
-    let mut key = String::from(PIECE);
-    id.0[..24].iter().for_each(|byte| key.push_str(&alloc::format!("{byte:02x}")));
+    named(PIECE, &id.0)
+}
+
+fn named(kind: &str, name: &[u8; 32]) -> Bytes {
+    let mut key = String::from(kind);
+    name[..24].iter().for_each(|byte| key.push_str(&alloc::format!("{byte:02x}")));
     key.into()
 }
 
@@ -122,6 +127,10 @@ impl Ledger {
         ledger.count_all_again();
         if let Some(body) = ours.get(ANSWERS) {
             ledger.restore_answers(body).ok_or_else(|| damaged(ANSWERS))?;
+        }
+        if let Some(bytes) = ours.get(FORK) {
+            let theirs = Certificate::from_bytes(bytes).map_err(|_| damaged(FORK))?;
+            ledger.look_for_fork(theirs).map_err(|_| damaged(FORK))?;
         }
         // What followed from the records is known already.
         ledger.outbox.clear();
