@@ -71,6 +71,48 @@ pub struct LedgerStats {
 }
 
 /// One bot's part in the ledger.
+///
+/// Every input takes the time of the wall clock; afterwards [`Ledger::poll`] says what to do. A community of one decides alone:
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::{sync::Arc, time::Duration};
+/// use bytes::Bytes;
+/// use interbot::crypto::{Crypto, Pure};
+/// use interbot::ledger::*;
+/// use interbot::{Identity, UnixMillis};
+///
+/// let me = Identity::from_seed([7; 32]);
+/// let founding = Founding {
+///     // A week takes 168 s, and every other span shrinks with it.
+///     rules: Rules::preset(Preset::Village).with_vote_window(Duration::from_secs(168)),
+///     founders: vec![me.id()],
+///     opened_at: UnixMillis(0),
+///     nonce: [1; 16],
+///     text: Bytes::from_static(b"our village"),
+/// };
+/// let signature = founding.sign(&*Pure.signer(&[7; 32]));
+/// let genesis = Genesis::new(founding, &[(me.id(), signature)], &Pure)?;
+/// let mut ledger = Ledger::new(Arc::new(Pure), &me, &genesis, Journal::New, UnixMillis(0));
+///
+/// let rules = Rules { witnesses: 2, ..ledger.rules().clone() };
+/// let question = ledger.propose(Ask::Amend(rules), Bytes::from_static(b"two will do"))?;
+/// for second in 0..200 {
+///     ledger.handle_tick(UnixMillis(second * 1000));
+///     while let Some(action) = ledger.poll() {
+///         match action {
+///             LedgerAction::Persist { write, .. } => ledger.persisted(write), // once it is stored
+///             LedgerAction::Notify(LedgerEvent::Proposed(asked)) => ledger.vote(asked.id, Some(Answer::Yes))?,
+///             LedgerAction::Notify(_) => {}
+///             LedgerAction::Send(channel) => while let Some(_message) = ledger.next_message(channel) {},
+///         }
+///     }
+/// }
+/// assert_eq!(ledger.outcome(&question), Some((Height(1), Outcome::Passed)));
+/// assert_eq!(ledger.rules().witnesses, 2);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Ledger {
     own: BotId,
     community: CommunityId,
