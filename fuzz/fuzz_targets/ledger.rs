@@ -1,9 +1,12 @@
 //! What the ledger reads from strangers: each has one encoding, and bytes that are taken are that encoding.
 #![no_main]
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use interbot::crypto::Pure;
-use interbot::ledger::{Certificate, Genesis, Header, Invitation, MembershipPath, Rules, Statement, Token, Voter};
+use interbot::ledger::{
+    Certificate, Genesis, Guests, Header, Invitation, LedgerMessage, Listing, MembershipPath, Piece, Proof, Rules,
+    Statement, Token, Voter,
+};
 use interbot::{CommunityId, Identity, UnixMillis};
 use libfuzzer_sys::fuzz_target;
 
@@ -31,9 +34,30 @@ fuzz_target!(|data: &[u8]| {
     if *kind == 7 {
         return core::str::from_utf8(bytes).map_or((), invitation);
     }
-    let again = match kind % 7 {
-        0 => Statement::read(&community, Bytes::copy_from_slice(bytes)).ok().map(|statement| {
-            let _ = statement.is_genuine(&community, &Pure);
+    let shared = Bytes::copy_from_slice(bytes);
+    let again = match kind {
+        8 => Piece::read(&community, &shared).ok().map(|piece| piece.to_bytes().to_vec()),
+        9 => LedgerMessage::decode(&shared).ok().map(|message| {
+            assert!(LedgerMessage::is_one(bytes));
+            let mut again = BytesMut::new();
+            message.encode(&mut again);
+            again.to_vec()
+        }),
+        10 => Listing::from_bytes(bytes).ok().map(|listing| listing.to_bytes()),
+        11 => Proof::from_bytes(&community, &shared).ok().map(|proof| proof.to_bytes()),
+        12 => Guests::from_bytes(bytes).ok().map(|guests| guests.to_bytes()),
+        _ => older(*kind, bytes, &community),
+    };
+    if let Some(again) = again {
+        assert_eq!(again, bytes, "one encoding for each value");
+    }
+});
+
+/// What the corpus began with, by any first byte.
+fn older(kind: u8, bytes: &[u8], community: &CommunityId) -> Option<Vec<u8>> {
+    match kind % 7 {
+        0 => Statement::read(community, Bytes::copy_from_slice(bytes)).ok().map(|statement| {
+            let _ = statement.is_genuine(community, &Pure);
             statement.bytes().to_vec()
         }),
         1 => Certificate::from_bytes(bytes).ok().map(|certificate| certificate.to_bytes()),
@@ -42,8 +66,5 @@ fuzz_target!(|data: &[u8]| {
         4 => MembershipPath::from_bytes(bytes).ok().map(|path| path.to_bytes()),
         5 => Rules::from_bytes(bytes).ok().map(|rules| rules.to_bytes().to_vec()),
         _ => Voter::from_bytes(bytes).map(|voter| voter.to_bytes()),
-    };
-    if let Some(again) = again {
-        assert_eq!(again, bytes, "one encoding for each value");
     }
-});
+}
