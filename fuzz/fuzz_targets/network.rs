@@ -65,7 +65,7 @@ fuzz_target!(|data: &[u8]| {
     if let Some(lie) = lies.get(usize::from(liar / BOTS as u8) % 8) {
         scenario.liars.push(Liar { bot: usize::from(*liar) % BOTS, lie: *lie });
         // A liar that never rests makes each second of it dear.
-        (scenario.settle_seconds, far_ms) = (300, 1);
+        (scenario.settle_seconds, far_ms) = (150, 1);
     }
     let steps = steps.as_chunks::<STEP>().0.iter().take(MOST_STEPS).map(|bytes| step(*bytes, far_ms));
     let steps = steps.filter(|step| scenario.liars.is_empty() || !matches!(step.act, Act::JumpClock { .. }));
