@@ -1,15 +1,20 @@
 //! The laboratory itself: that faults strike where they are said to, that liars lie, and that checks can fail.
 
+#[path = "../examples/lab/reading.rs"]
+mod reading;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use interbot::lab::{
     Act, BotRef, Check, FaultPoint, Faults, Latency, Liar, Lie, Line, Network, Posts, Restart, Scenario, Schedule,
     Shape, Step, ToyCrypto,
 };
-use interbot::link::{CloseReason, Fault};
+use interbot::link::{CloseReason, Code, Fault};
 use interbot::node::{Config, Event, RestoreError};
-use interbot::{CommunityId, Instant};
+use interbot::overlay::Message;
+use interbot::{BotId, CommunityId, Instant};
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -253,6 +258,126 @@ fn a_puppet_says_what_a_test_wants() {
     assert_eq!(closings(&net, bots[0]), [Fault::BadFrame.into()]);
 }
 
+/// What a post looks like on a link, under another author's name.
+fn forged(post: &interbot::overlay::Post, author: BotId) -> Vec<u8> {
+    let (mut bytes, liar) = (BytesMut::new(), post.id().origin);
+    Message::Post { hops: 0, post: post.clone() }.encode(&mut bytes);
+    let at = bytes.windows(32).position(|part| part == liar.as_bytes()).expect("the name of its author");
+    bytes[at..at + 32].copy_from_slice(author.as_bytes());
+    bytes.to_vec()
+}
+
+#[test]
+fn a_forger_loses_its_link_and_takes_no_name_away() {
+    let (mut net, bots) = star(14, 4, Lie::Nothing);
+    // In the name of each of the others that are linked there.
+    for author in [bots[1], bots[2]] {
+        let author = net.id(author);
+        let sent = net.with_puppet(bots[3], |puppet, now| {
+            let forged = forged(&puppet.sign(b"not mine", false), author);
+            let (link, _) = puppet.links().next().expect("a link");
+            puppet.send_raw(now, link, &forged)
+        });
+        assert!(sent);
+        net.run_for(10 * SECOND);
+        assert_eq!(net.peers(bots[3]), [net.id(bots[0])], "it comes back");
+    }
+    assert_eq!(closings(&net, bots[0]), [Fault::BadSignature.into(); 2]);
+    // A real post, altered on its way, before the others have it.
+    net.publish(bots[1], b"first").expect("nothing is busy");
+    net.run_for(SECOND);
+    let first = net.posts(bots[2])[0].id();
+    net.set_deaf(bots[0], bots[1], true);
+    net.publish(bots[1], b"a real post").expect("nothing is busy");
+    net.run_for(SECOND);
+    let mut bytes = BytesMut::new();
+    let heard = net.posts(bots[3]).pop().expect("the first");
+    assert_eq!(heard.id(), first);
+    Message::Post { hops: 0, post: heard }.encode(&mut bytes);
+    // Its number is the second now, and its text another.
+    let head = bytes.windows(8).position(|part| part == first.seq.to_be_bytes()).expect("its number");
+    bytes[head + 7] += 1;
+    let sent = net.with_puppet(bots[3], |puppet, now| {
+        let (link, _) = puppet.links().next().expect("a link");
+        puppet.send_raw(now, link, &bytes)
+    });
+    assert!(sent);
+    net.run_for(SECOND);
+    assert_eq!(closings(&net, bots[0]), [Fault::BadSignature.into(); 3]);
+    net.set_deaf(bots[0], bots[1], false);
+    net.run_for(SECOND);
+    for bot in [bots[0], bots[2]] {
+        let bodies: Vec<_> = net.posts(bot).iter().map(|post| post.body()).collect();
+        assert_eq!(bodies, [&b"first"[..], b"a real post"], "bot {}", bot.place());
+    }
+    assert_eq!(closings(&net, bots[2]), [], "nobody passes a forgery on");
+}
+
+#[test]
+fn a_stranger_gets_no_link_and_its_posts_get_nowhere() {
+    // Three members; the last of them, a liar, lets the stranger in.
+    let mut net = Network::new(15);
+    let honest = [net.add(config(3)), net.add(config(3))];
+    let traitor = net.add_liar(config(4), Lie::Nothing);
+    let stranger = net.add_liar(config(4), Lie::Nothing);
+    net.dial(honest[1], honest[0]);
+    net.dial(traitor, honest[0]);
+    net.dial(stranger, honest[0]);
+    net.dial(stranger, traitor);
+    net.run_for(12 * SECOND);
+    assert_eq!(closings(&net, honest[0]), [CloseReason::Here(Code::UnknownMember); 3], "it tries every 5 s");
+    assert_eq!((net.peers(stranger), net.peers(honest[0]).len()), (vec![net.id(traitor)], 2));
+    let told = CloseReason::Peer { code: Code::UnknownMember, retry_after: Duration::ZERO };
+    assert_eq!(closings(&net, stranger), [told; 3]);
+    net.publish(honest[1], b"for members").expect("nothing is busy");
+    net.publish(stranger, b"let me in").expect("a liar is never busy");
+    net.run_for(SECOND);
+    assert_eq!(net.posts(traitor).len(), 2, "the traitor hears both, and passes both on");
+    assert_eq!((net.posts(honest[0]).len(), net.posts(honest[1]).len()), (1, 0));
+    assert_eq!(net.node(honest[0]).stats().strangers, 1);
+    assert!(net.peers(honest[0]).contains(&net.id(traitor)), "to hear a stranger is no fault");
+}
+
+#[test]
+fn bots_that_all_dial_each_other_have_one_link_with_each_whatever_falls() {
+    let pairs = [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)];
+    for seed in 0..10 {
+        let mut net = Network::new(200 + seed);
+        let bots = net.add_members("lab", 3);
+        for (from, to) in pairs {
+            net.dial(bots[from], bots[to]);
+            net.run_for(Duration::from_millis(seed * 3));
+        }
+        // Dials that cross are decided at once: no first retry comes so soon.
+        net.run_for(SECOND / 4);
+        for bot in &bots {
+            assert_eq!(net.peers(*bot).len(), 2, "seed {seed}, bot {}", bot.place());
+        }
+        net.run_for(30 * SECOND);
+        let fallen = bots[usize::try_from(seed).expect("small") % 3];
+        net.crash(fallen);
+        net.run_for(Duration::from_millis(seed * 700));
+        net.restart(fallen);
+        for (from, to) in pairs.into_iter().filter(|(from, _)| bots[*from] == fallen) {
+            net.dial(bots[from], bots[to]);
+        }
+        net.partition(&[&bots[..1]]);
+        net.run_for(40 * SECOND);
+        net.heal();
+        net.run_for(300 * SECOND);
+        for bot in &bots {
+            let links: Vec<_> = net.node(*bot).links().collect();
+            assert_eq!(links.len(), 2, "seed {seed}, bot {}: {links:?}", bot.place());
+            assert_eq!(net.peers(*bot).into_iter().collect::<BTreeSet<_>>().len(), 2, "seed {seed}");
+            net.publish(*bot, b"once").expect("nothing is busy");
+        }
+        net.run_for(SECOND);
+        for bot in &bots {
+            assert_eq!(net.posts(*bot).len(), 2, "seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn the_shipped_scenarios_hold_and_the_planted_defect_is_found_and_made_small() {
     let mut names = Vec::new();
@@ -322,6 +447,43 @@ fn a_scenario_that_makes_no_sense_is_refused_with_key_value_and_what_is_allowed(
     );
     let unknown = serde_json::from_str::<Scenario>(r#"{"bots":3,"shape":"star","seconds":1,"checks":[],"botts":1}"#);
     assert!(unknown.expect_err("refused").to_string().starts_with("unknown field `botts`, expected one of `about`"));
+}
+
+#[test]
+fn a_file_with_a_wrong_type_is_refused_with_its_key_and_what_it_takes() {
+    let wrong = |key: &str, value: &str| {
+        let mut json = serde_json::to_value(Scenario::new(3)).expect("plain data");
+        json[key] = serde_json::from_str(value).expect("a value");
+        let error = reading::parse::<Scenario>(&json.to_string()).expect_err("refused");
+        error.rsplit_once(" at line 1 column ").expect("a place").0.to_string()
+    };
+    for (key, value, said) in [
+        ("bots", "-1", "`bots`: invalid value: integer `-1`, expected a whole number, 0 or more"),
+        ("bots", "null", "`bots`: invalid type: null, expected a whole number, 0 or more"),
+        ("posts", "3", "`posts`: invalid type: integer `3`, expected an object in { }"),
+        (
+            "faults",
+            r#"{"crashes":1e3}"#,
+            "`faults.crashes`: invalid type: floating point `1000.0`, expected a whole number from 0 to 4294967295",
+        ),
+        ("shape", "7", "`shape`: expected a name in quotes, or an object in { }"),
+        ("liars", "{}", "`liars`: invalid type: map, expected a list in [ ]"),
+        ("real_crypto", "1", "`real_crypto`: invalid type: integer `1`, expected true or false"),
+        (
+            "schedule",
+            r#"[{"at_ms":1,"do":{"jump_clock":{"bot":0,"ms":"x"}}}]"#,
+            r#"`schedule[0].do.jump_clock.ms`: invalid type: string "x", expected a whole number"#,
+        ),
+        ("checks", r#"["often"]"#, "`checks[0]`: unknown variant `often`, expected one of `once`, `in_order`, "),
+    ] {
+        let message = wrong(key, value);
+        assert!(message.starts_with(said), "{message}");
+        assert!(
+            !["usize", "u32", "u64", "i32", "i64", "struct"].iter().any(|word| message.contains(word)),
+            "{message}"
+        );
+    }
+    assert_eq!(reading::parse::<Scenario>("{").expect_err("refused"), "EOF while parsing an object at line 1 column 1");
 }
 
 #[test]

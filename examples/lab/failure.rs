@@ -5,7 +5,7 @@ use std::path::Path;
 use interbot::lab::{Run, Scenario, Schedule};
 use serde::{Deserialize, Serialize};
 
-use crate::run::parse;
+use crate::reading::parse;
 
 /// What `failure.json` holds.
 #[derive(Serialize, Deserialize)]

@@ -8,6 +8,7 @@ macro_rules! say {
 
 mod draw;
 mod failure;
+mod reading;
 mod replay;
 mod run;
 mod speed;

@@ -11,6 +11,7 @@ use interbot::lab::{Check, Faults, Latency, Liar, Lie, Line, Posts, Run, Scenari
 use serde_json::json;
 
 use crate::failure::{self, Failed};
+use crate::reading::parse;
 use crate::{Outcome, RunArgs, SoakArgs};
 
 /// Reads a scenario; what is wrong in it is said with its place.
@@ -19,18 +20,6 @@ pub(crate) fn read(file: &Path) -> Result<Scenario, String> {
     let scenario: Scenario = parse(&text).map_err(|error| format!("{}: {error}", file.display()))?;
     scenario.validate().map_err(|error| format!("{}: {error}", file.display()))?;
     Ok(scenario)
-}
-
-/// Reads plain data from JSON; an error names the key.
-pub(crate) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let data =
-        serde_path_to_error::deserialize(&mut json).map_err(|error| match error.path().to_string().as_str() {
-            "." => error.inner().to_string(),
-            key => format!("`{key}`: {}", error.inner()),
-        })?;
-    json.end().map_err(|error| error.to_string())?;
-    Ok(data)
 }
 
 fn progress(most: u64, style: &str) -> ProgressBar {

@@ -19,6 +19,7 @@ use crate::budget::Rate;
 use crate::identity::CommunityId;
 use crate::link::Capabilities;
 use crate::node::{Config, Event};
+use crate::time::Instant;
 
 /// Time to link up before the first step.
 const WARM_UP: Duration = Duration::from_secs(20);
@@ -30,6 +31,8 @@ const LAST_POSTS: Duration = Duration::from_secs(60);
 pub struct Run {
     /// The network as it was left.
     pub net: Network,
+    /// When the schedule began: the times of its steps count from here.
+    pub started: Instant,
     /// What did not hold; empty is good.
     pub failures: Vec<Failure>,
     /// What was counted.
@@ -105,6 +108,7 @@ impl Scenario {
 struct World<'a> {
     scenario: &'a Scenario,
     net: Network,
+    started: Instant,
     dials: Vec<(BotRef, BotRef)>,
     published: Published,
     figures: Figures,
@@ -139,12 +143,12 @@ impl<'a> World<'a> {
             net.dial(*from, *to);
         }
         net.run_for(WARM_UP);
-        let (published, figures) = (Published::default(), Figures::default());
-        Self { scenario, net, dials, published, figures }
+        let (published, figures, started) = (Published::default(), Figures::default(), net.now());
+        Self { scenario, net, started, dials, published, figures }
     }
 
     fn play(&mut self, schedule: &Schedule) {
-        let start = self.net.now();
+        let start = self.started;
         for (number, step) in schedule.steps.iter().enumerate() {
             let at = start + Duration::from_millis(step.at_ms);
             self.net.run_until(at);
@@ -265,6 +269,6 @@ impl<'a> World<'a> {
                 self.figures.links += usize::from(matches!(event, Event::LinkUp { .. }));
             }
         }
-        Run { net: self.net, failures, figures: self.figures }
+        Run { net: self.net, started: self.started, failures, figures: self.figures }
     }
 }

@@ -10,7 +10,7 @@ use super::header::{Header, Places};
 use super::ids::{ContentsId, HeaderId, Height, Place, View};
 use super::next::Standpoint;
 use super::roster::{Member, Roster, Standing};
-use super::rules::{DecidedBy, Rules, RulesError};
+use super::rules::{DecidedBy, Numbers, Rules, RulesError};
 use super::statement::{Body, put_text, read_key, read_text, statement_bytes};
 use crate::crypto::{Crypto, Signer, sha256};
 use crate::identity::{BotId, CommunityId};
@@ -19,6 +19,9 @@ use crate::wire::{FixedReader, LayoutError};
 
 /// Most founders: more are admitted by the first votes.
 pub const MAX_FOUNDERS: usize = 100;
+
+/// Most bytes of a certificate: the longest header, and the signatures of a quorum of 6,000 members.
+pub const MAX_CERTIFICATE: usize = 2 * super::header::MAX_HEADER;
 
 /// What the founders agree on before anybody signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,6 +260,9 @@ impl Certificate {
     /// # Errors
     /// [`LayoutError`] for any other bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LayoutError> {
+        if bytes.len() > MAX_CERTIFICATE {
+            return Err(LayoutError);
+        }
         let mut r = FixedReader::new(bytes);
         let header = Header::read(&mut r)?;
         let view = View(r.u32()?);
@@ -401,6 +407,12 @@ impl Chain {
             }
         }
         Ok(())
+    }
+
+    /// What follows from the rules for the members that there are.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        self.rules.numbers(self.roster.active_len())
     }
 
     /// What the next round is worked out from.

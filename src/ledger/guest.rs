@@ -3,12 +3,14 @@
 //! Both are monotone: nothing that arrives later undoes a set that was complete, and the end wins in whatever order they come.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use super::ids::{Height, StatementId};
 use super::roster::Roster;
 use super::rules::Rules;
-use super::statement::{Answer, Ask, Body, Proposal, Statement};
+use super::statement::{Answer, Ask, Body, Proposal, Statement, read_key};
 use crate::identity::BotId;
+use crate::wire::{FixedReader, LayoutError};
 
 /// What a complete set of statements gives or takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +95,55 @@ impl Guests {
     /// A guest certificate is complete: for this key, on this application of that height.
     pub fn admit(&mut self, key: BotId, application: StatementId, height: Height) {
         self.certificates.insert((key, application), height);
+    }
+
+    /// Whether the certificate of an application is complete, whatever became of it since.
+    #[must_use]
+    pub fn has_certificate(&self, key: &BotId, application: &StatementId) -> bool {
+        self.certificates.contains_key(&(*key, *application))
+    }
+
+    /// The one encoding, for a member's own records: certificates, closed applications, revocations.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes();
+        let mut out = count(self.certificates.len()).to_vec();
+        for ((key, application), height) in &self.certificates {
+            out.extend(key.as_bytes());
+            out.extend(application.0);
+            out.extend(height.0.to_be_bytes());
+        }
+        out.extend(count(self.closed.len()));
+        self.closed.iter().for_each(|application| out.extend(application.0));
+        out.extend(count(self.revoked.len()));
+        for (key, height) in &self.revoked {
+            out.extend(key.as_bytes());
+            out.extend(height.0.to_be_bytes());
+        }
+        out
+    }
+
+    /// Reads the one encoding.
+    ///
+    /// # Errors
+    /// [`LayoutError`] for any other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, LayoutError> {
+        let mut r = FixedReader::new(bytes);
+        let mut guests = Self::default();
+        for _ in 0..r.u32()? {
+            let (key, application) = (read_key(&mut r)?, StatementId(*r.array()?));
+            guests.certificates.insert((key, application), Height(r.u64()?));
+        }
+        for _ in 0..r.u32()? {
+            guests.closed.insert(StatementId(*r.array()?));
+        }
+        for _ in 0..r.u32()? {
+            let key = read_key(&mut r)?;
+            guests.revoked.insert(key, Height(r.u64()?));
+        }
+        r.end()?;
+        // Sorted, each once.
+        if guests.to_bytes() == bytes { Ok(guests) } else { Err(LayoutError) }
     }
 
     /// The application has its outcome, or is stale.

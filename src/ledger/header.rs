@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::ids::{ContentsId, HeaderId, Height, Place, StatementId};
 use super::roster::{Member, Roster, RosterRoot, Standing};
 use super::rules::Rules;
-use super::statement::{read_bool, read_key};
+use super::statement::{read_bool, read_key, read_known_key};
 use crate::crypto::sha256;
 use crate::identity::{BotId, CommunityId};
 use crate::time::UnixMillis;
@@ -261,12 +261,12 @@ impl Changes {
     fn read(r: &mut FixedReader<'_>) -> Result<Self, LayoutError> {
         let respondents = read_bool(r)?.then(|| Places::read(r)).transpose()?;
         let departed = read_list(r, |r| {
-            let key = read_key(r)?;
+            let key = read_known_key(r)?;
             Ok((key, *Departure::ALL.get(usize::from(r.u8()?)).ok_or(LayoutError)?))
         })?;
-        let rekeyed = read_list(r, |r| Ok((read_key(r)?, read_key(r)?)))?;
-        let woken = read_list(r, |r| Ok((read_key(r)?, ())))?;
-        let dormant = read_list(r, |r| Ok((read_key(r)?, ())))?;
+        let rekeyed = read_list(r, |r| Ok((read_known_key(r)?, read_key(r)?)))?;
+        let woken = read_list(r, |r| Ok((read_known_key(r)?, ())))?;
+        let dormant = read_list(r, |r| Ok((read_known_key(r)?, ())))?;
         let admitted = read_list(r, |r| {
             let key = read_key(r)?;
             Ok((key, if read_bool(r)? { Standing::Dormant } else { Standing::Active }))

@@ -140,15 +140,15 @@ pub fn next(at: &Standpoint<'_>, contents: &Contents<'_>) -> Next {
     round.finish()
 }
 
-struct Round<'a> {
+pub(super) struct Round<'a> {
     at: &'a Standpoint<'a>,
     contents: &'a Contents<'a>,
     numbers: Numbers,
     /// By name, each once.
     proposals: BTreeMap<StatementId, Sealed<'a>>,
-    ballots: BTreeMap<BotId, Cast<'a>>,
+    pub(super) ballots: BTreeMap<BotId, Cast<'a>>,
     /// R: places in the roster before.
-    respondents: BTreeSet<BotId>,
+    pub(super) respondents: BTreeSet<BotId>,
     outcomes: BTreeMap<StatementId, Outcome>,
     /// Passed and not carried out yet.
     passed: Vec<(StatementId, Tally)>,
@@ -160,7 +160,7 @@ struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn new(at: &'a Standpoint<'a>, contents: &'a Contents<'a>) -> Self {
+    pub(super) fn new(at: &'a Standpoint<'a>, contents: &'a Contents<'a>) -> Self {
         let mut proposals = BTreeMap::new();
         for sealed in &contents.proposals {
             proposals.entry(sealed.id).or_insert(*sealed);
@@ -305,7 +305,7 @@ impl<'a> Round<'a> {
         self.proposals.values().any(|other| other.id != sealed.id && same_slot(other))
     }
 
-    fn tally(&self, sealed: &Sealed<'_>) -> Tally {
+    pub(super) fn tally(&self, sealed: &Sealed<'_>) -> Tally {
         let excluded = match &sealed.proposal.ask {
             Ask::Remove { subject, .. } => Some(subject),
             _ => None,
@@ -373,7 +373,8 @@ impl<'a> Round<'a> {
                 self.outcomes.insert(sealed.id, Outcome::Passed);
                 continue;
             };
-            let outcome = if !self.is_member(subject) {
+            let is_new = self.at.roster.get(subject).is_none();
+            let outcome = if is_new || !self.is_member(subject) {
                 Outcome::SubjectGone
             } else if self.removed_or_evicted >= self.numbers.cap.min(self.numbers.evict_cap) {
                 Outcome::Capped

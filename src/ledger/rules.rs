@@ -231,7 +231,8 @@ impl Rules {
             quorum,
             floor: match self.floor {
                 Floor::Quorum => quorum,
-                Floor::Respondents(floor) => floor,
+                // More than there are would stop everything, the way back included.
+                Floor::Respondents(floor) => floor.min(active.max(1)),
             },
             cap,
             evict_cap: match self.evict_cap {

@@ -14,6 +14,7 @@ use super::rules::Rules;
 use super::statement::{Body, statement_bytes};
 use crate::crypto::{Crypto, sha256};
 use crate::identity::{BotId, CommunityId};
+use crate::wire::{FixedReader, LayoutError};
 
 /// The active member whose Seal counts in a view: by lot, and in even views among those with the fewest strikes only, in odd
 /// ones among all, or the one unstruck member could die and stay sealer for ever. Nobody in a roster without active members.
@@ -143,7 +144,7 @@ impl Voter {
     /// Reads the one encoding; nothing for any other bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut r = crate::wire::FixedReader::new(bytes);
+        let mut r = FixedReader::new(bytes);
         let (view, flags) = (View(r.u32().ok()?), r.u8().ok()?);
         let locked = match flags >> 2 {
             0 => None,
@@ -244,6 +245,29 @@ impl AckProof {
                 let bytes = statement_bytes(community, &member.key, place, &body);
                 member.is_active() && crypto.verify(member.key.as_bytes(), &bytes, signature)
             })
+    }
+
+    /// Who signed it, by the roster of its place.
+    pub fn signatures<'a>(&'a self, roster: &'a Roster) -> impl Iterator<Item = (BotId, [u8; 64])> {
+        let signers = self.signers.iter().filter_map(|at| roster.members().get(at));
+        signers.map(|member| member.key).zip(self.signatures.iter().copied())
+    }
+
+    /// The one encoding: view, header, signers, signatures.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = self.view.0.to_be_bytes().to_vec();
+        out.extend(self.header.0);
+        self.signers.put(&mut out);
+        self.signatures.iter().for_each(|signature| out.extend(signature));
+        out
+    }
+
+    pub(super) fn read(r: &mut FixedReader<'_>) -> Result<Self, LayoutError> {
+        let (view, header) = (View(r.u32()?), HeaderId(*r.array()?));
+        let signers = Places::read(r)?;
+        let signatures = signers.iter().map(|_| r.array().copied()).collect::<Result<_, _>>()?;
+        Ok(Self { view, header, signers, signatures })
     }
 
     /// The view.

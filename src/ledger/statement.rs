@@ -85,7 +85,7 @@ impl Application {
     fn read(r: &mut FixedReader<'_>) -> Result<Self, LayoutError> {
         Ok(Self {
             key: read_key(r)?,
-            by: read_key(r)?,
+            by: read_known_key(r)?,
             nonce: *r.array()?,
             text: read_text(r)?,
             signature: *r.array()?,
@@ -136,7 +136,7 @@ impl Report {
     }
 
     pub(super) fn read(r: &mut FixedReader<'_>) -> Result<Self, LayoutError> {
-        Ok(Self { observer: read_key(r)?, place: read_place(r)?, signature: *r.array()? })
+        Ok(Self { observer: read_known_key(r)?, place: read_place(r)?, signature: *r.array()? })
     }
 
     fn signed(community: &CommunityId, place: &Place, subject: &BotId) -> Vec<u8> {
@@ -247,6 +247,23 @@ pub struct Ballot {
 }
 
 impl Ballot {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = self.number.to_be_bytes().to_vec();
+        out.extend(u16::try_from(self.answers.len()).unwrap_or(u16::MAX).to_be_bytes());
+        for (proposal, answer) in &self.answers {
+            out.extend(proposal.0);
+            out.push(answer.number());
+        }
+        out
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, LayoutError> {
+        let mut r = FixedReader::new(bytes);
+        let ballot = read_ballot(&mut r)?;
+        r.end()?;
+        Ok(ballot)
+    }
+
     /// The answer to a proposal.
     #[must_use]
     pub fn answer(&self, proposal: &StatementId) -> Option<Answer> {
@@ -348,14 +365,7 @@ impl Body {
                 put_text(out, &proposal.text);
             }
             Self::Withdraw(proposal) | Self::Accept(proposal) => out.extend(proposal.0),
-            Self::Ballot(ballot) => {
-                out.extend(ballot.number.to_be_bytes());
-                out.extend(u16::try_from(ballot.answers.len()).unwrap_or(u16::MAX).to_be_bytes());
-                for (proposal, answer) in &ballot.answers {
-                    out.extend(proposal.0);
-                    out.push(answer.number());
-                }
-            }
+            Self::Ballot(ballot) => out.extend(ballot.to_bytes()),
             Self::Wake | Self::Leave => {}
             Self::Endorse { proposal, number, on } => {
                 out.extend(proposal.0);
@@ -450,7 +460,7 @@ impl Statement {
         let unsigned = &bytes[..bytes.len() - SIGNATURE];
         let mut r = FixedReader::new(unsigned);
         let kind = r.u8()?;
-        let author = read_key(&mut r)?;
+        let author = read_known_key(&mut r)?;
         let place = read_place(&mut r)?;
         let body = Body::read(kind, &mut r)?;
         r.end()?;
@@ -557,12 +567,12 @@ pub(super) fn statement_bytes(community: &CommunityId, author: &BotId, place: &P
     out
 }
 
-fn put_place(out: &mut Vec<u8>, place: &Place) {
+pub(super) fn put_place(out: &mut Vec<u8>, place: &Place) {
     out.extend(place.height.0.to_be_bytes());
     out.extend(place.header.0);
 }
 
-fn read_place(r: &mut FixedReader<'_>) -> Result<Place, LayoutError> {
+pub(super) fn read_place(r: &mut FixedReader<'_>) -> Result<Place, LayoutError> {
     Ok(Place { height: Height(r.u64()?), header: HeaderId(*r.array()?) })
 }
 
@@ -584,6 +594,11 @@ pub(super) fn read_key(r: &mut FixedReader<'_>) -> Result<BotId, LayoutError> {
     BotId::from_bytes(*r.array()?).map_err(|_| LayoutError)
 }
 
+/// A key that is looked up in a roster before it counts, which has none that is no key: what it costs to see that is saved.
+pub(super) fn read_known_key(r: &mut FixedReader<'_>) -> Result<BotId, LayoutError> {
+    Ok(BotId::proved(*r.array()?))
+}
+
 pub(super) fn read_bool(r: &mut FixedReader<'_>) -> Result<bool, LayoutError> {
     match r.u8()? {
         0 => Ok(false),
@@ -600,7 +615,7 @@ fn read_proposal(r: &mut FixedReader<'_>) -> Result<Proposal, LayoutError> {
     let ask = match kind {
         0 => Ask::Admit(Application::read(r)?),
         1 => {
-            let subject = read_key(r)?;
+            let subject = read_known_key(r)?;
             let count = r.u8()?;
             let reports = (0..count).map(|_| Report::read(r)).collect::<Result<Vec<_>, _>>()?;
             if !reports.is_sorted_by(|a, b| a.observer < b.observer) {
@@ -610,7 +625,7 @@ fn read_proposal(r: &mut FixedReader<'_>) -> Result<Proposal, LayoutError> {
         }
         2 => Ask::Rekey(Application::read(r)?),
         3 => Ask::Amend(Rules::from_bytes(r.bytes(Rules::LEN)?)?),
-        4 => Ask::Revoke { subject: read_key(r)? },
+        4 => Ask::Revoke { subject: read_known_key(r)? },
         _ => return Err(LayoutError),
     };
     Ok(Proposal { slot, ask, text: read_text(r)? })

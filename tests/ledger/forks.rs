@@ -20,7 +20,7 @@ fn meet(village: &mut Village, other: &mut Village, messenger: usize) {
     village.turn_traitor(messenger);
     let place = other.ledger(0).place();
     for at in village.up() {
-        let here = LedgerMessage::Here { place, digests: vec![[0; 16]; 64] };
+        let here = LedgerMessage::Here { place, whole: [0; 16] };
         let _ = village.speak(messenger, at, here);
     }
     for _ in 0..8 {

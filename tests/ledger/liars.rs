@@ -380,12 +380,13 @@ fn one_that_asks_and_never_takes_is_bounded() {
     let channel = interbot::ledger::Channel(traitor as u64);
     for n in 0..2_000 {
         let names: Vec<PieceId> = (0..400).map(|m| name(n, m)).collect();
-        let here = LedgerMessage::Here { place: village.ledger(0).place(), digests: vec![[n as u8; 16]; 64] };
+        let place = village.ledger(0).place();
         for message in [
             LedgerMessage::Have { buckets: u64::MAX, names: names.clone() },
             LedgerMessage::Want { names },
             LedgerMessage::AskCertificates { after: None },
-            here,
+            LedgerMessage::Here { place, whole: [n as u8; 16] },
+            LedgerMessage::Digests { place, digests: vec![[n as u8; 16]; 64] },
         ] {
             assert_eq!(village.ledger(0).handle_message(now, channel, message), Ok(()));
         }
@@ -436,7 +437,7 @@ fn forged_certificates_and_other_chains_are_not_followed() {
     // An older place, a place to come, and another story: all that it gets is a question.
     for place in [(0, 3), (7, 7), (u64::MAX, 1)] {
         let place = Place { height: Height(place.0), header: HeaderId([place.1; 32]) };
-        let here = LedgerMessage::Here { place, digests: vec![[0; 16]; 64] };
+        let here = LedgerMessage::Here { place, whole: [0; 16] };
         assert_eq!(village.speak(traitor, 0, here), Ok(()));
     }
     assert_round_ends(&mut village, 1, 400);

@@ -8,6 +8,7 @@ mod liars;
 mod partitions;
 mod rounds;
 mod standing;
+mod views;
 #[allow(dead_code, reason = "every part of the suite uses a part of it")]
 mod village;
 mod years;

@@ -8,7 +8,8 @@ use interbot::crypto::Crypto;
 use interbot::lab::ToyCrypto;
 use interbot::ledger::{
     Answer, Application, Ask, Ballot, Body, Certificate, Channel, Evidence, Founding, Genesis, Height, Journal, Ledger,
-    LedgerAction, LedgerEvent, LedgerMessage, Outcome, Piece, Place, Refusal, Rules, Statement, StatementId, Whole,
+    LedgerAction, LedgerEvent, LedgerMessage, LedgerStats, Outcome, Piece, Place, Refusal, Rules, Statement,
+    StatementId, Whole,
 };
 use interbot::{BotId, Identity, UnixMillis};
 
@@ -46,6 +47,10 @@ pub(crate) struct Village {
     pub(crate) longest: usize,
     pub(crate) pieces: u64,
     pub(crate) refused: BTreeMap<String, u64>,
+    /// So many bots break down as they tell of their Commit.
+    pub(crate) silenced: usize,
+    /// Whether everything that is handed over is noted.
+    pub(crate) listens: bool,
     /// Every statement that was ever handed over, alone or inside something.
     pub(crate) said: BTreeMap<StatementId, Statement>,
     /// Parts of pieces under way, by sender and receiver.
@@ -137,6 +142,8 @@ impl Village {
             longest: 0,
             pieces: 0,
             refused: BTreeMap::new(),
+            silenced: 0,
+            listens: true,
             said: BTreeMap::new(),
             parts: BTreeMap::new(),
             traitors: BTreeMap::new(),
@@ -345,9 +352,18 @@ impl Village {
             }
             LedgerAction::Send(channel) => {
                 let to = usize::try_from(channel.0).expect("a number of a bot");
+                if to >= self.bots.len() {
+                    return;
+                }
                 while let Some(message) = self.bots[at].ledger.as_mut().and_then(|ledger| ledger.next_message(channel))
                 {
-                    self.overhear(at, to, &message);
+                    if self.listens {
+                        self.overhear(at, to, &message);
+                    }
+                    if self.silenced > 0 && self.commits(at, &message) {
+                        self.silenced -= 1;
+                        return self.crash(at);
+                    }
                     if !self.traitors.contains_key(&to) {
                         self.carry(at, to, &message);
                     } else if let LedgerMessage::AskCertificates { after } = message {
@@ -356,6 +372,15 @@ impl Village {
                 }
             }
         }
+    }
+
+    /// Whether a message has a Commit of its sender.
+    fn commits(&self, from: usize, message: &LedgerMessage) -> bool {
+        let LedgerMessage::Pieces(pieces) = message else { return false };
+        pieces.iter().any(|bytes| match Piece::read(&self.genesis.community(), bytes) {
+            Ok(Piece::Statement(said)) => said.author() == id(from) && matches!(said.body(), Body::Commit { .. }),
+            _ => false,
+        })
     }
 
     /// Notes every statement in a message, whoever gets it.
@@ -379,7 +404,7 @@ impl Village {
                 Piece::Offer(offer) => vec![offer.seal.clone()],
                 Piece::Evidence(evidence) => evidence.pair().to_vec(),
                 Piece::Backing(backing) => backing.statements.clone(),
-                Piece::Silence(_) => Vec::new(),
+                Piece::Silence(_) | Piece::Lock(_) => Vec::new(),
             };
             self.said.extend(statements.into_iter().map(|statement| (statement.id(), statement)));
         }
@@ -417,7 +442,7 @@ impl Village {
             let now = self.clock(peer);
             self.ledger(peer).handle_link_up(now, Self::channel(traitor), id(traitor));
             // As if it stood where its peer stands, so that it is told everything.
-            let here = LedgerMessage::Here { place: self.ledger(peer).place(), digests: vec![[0; 16]; 64] };
+            let here = LedgerMessage::Here { place: self.ledger(peer).place(), whole: [0; 16] };
             let _ = self.ledger(peer).handle_message(now, Self::channel(traitor), here);
             self.pump();
         }
@@ -530,7 +555,21 @@ impl Village {
         (0..self.bots.len()).filter(|at| self.is_up(*at)).map(|at| self.height(at).0).collect()
     }
 
-    /// An application by a bot for a sponsor.
+    /// Somebody says something to a bot by a link of its own.
+    pub(crate) fn hand(&mut self, at: usize, message: &LedgerMessage) {
+        let (now, channel) = (self.clock(at), Channel(u64::MAX));
+        self.ledger(at).handle_link_up(now, channel, id(usize::MAX - 1));
+        // What it says back is nobody's.
+        let refused = self.ledger(at).handle_message(now, channel, message.clone()).err();
+        self.ledger(at).handle_link_down(channel);
+        refused.into_iter().for_each(|refusal| *self.refused.entry(refusal.to_string()).or_default() += 1);
+    }
+
+    pub(crate) fn stats(&self, at: usize) -> LedgerStats {
+        self.bots[at].ledger.as_ref().expect("it is up").stats()
+    }
+
+    /// An application by a bot, there or not, for a sponsor.
     pub(crate) fn application(&self, who: usize, sponsor: usize) -> Application {
         let signer = self.crypto.signer(&seed(who));
         Application::new(

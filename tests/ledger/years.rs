@@ -187,7 +187,7 @@ impl Years {
             let answers = if self.dice.below(400) == 0 { vec![other] } else { Vec::new() };
             let said = self.village.said_by(liar, place, Body::Ballot(Ballot { number, answers }));
             let _ = self.village.tell(liar, to, &said);
-            let here = LedgerMessage::Here { place, digests: vec![[7; 16]; 64] };
+            let here = LedgerMessage::Here { place, whole: [7; 16] };
             let _ = self.village.speak(liar, to, here);
         }
         // What nobody stands on any more is of no use to anybody.

@@ -12,12 +12,12 @@ use super::round::{Judged, State};
 use super::{Ledger, spans};
 use crate::identity::BotId;
 use crate::ledger::certificate::Chain;
-use crate::ledger::guest::{self, Support};
+use crate::ledger::guest::{self, Grant, Support};
 use crate::ledger::ids::{Height, Place, StatementId, View};
 use crate::ledger::listing::{Misfit, fits};
 use crate::ledger::roster::Standing;
 use crate::ledger::sealing::sealer;
-use crate::ledger::statement::{Answer, Ask, Body, Proposal, Report, Statement};
+use crate::ledger::statement::{Answer, Ask, Ballot, Body, Proposal, Report, Statement};
 
 /// Views beyond this one's own in which a member may already be.
 const VIEWS_AHEAD: u32 = 64;
@@ -65,7 +65,7 @@ impl Ledger {
         let (id, rank) = (piece.id(), piece.rank());
         if self.pool.bytes(&id).is_none() {
             self.check(&piece)?;
-            if from.is_some() && !piece.is_genuine(&self.community, &*self.crypto) {
+            if from.is_some() && !piece.is_genuine(&self.community, &self.chain, &*self.crypto) {
                 return Err(Refusal::Forged);
             }
             self.put(id, piece, from);
@@ -78,7 +78,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn put(&mut self, id: PieceId, piece: Piece, from: Option<Channel>) {
+    pub(super) fn put(&mut self, id: PieceId, piece: Piece, from: Option<Channel>) {
         let unit = self.chain.rules().unit_ms();
         let put = self.pool.put(id, piece.clone(), self.clock.elapsed, spans::SETTLING * unit);
         for gone in &put.dropped {
@@ -109,8 +109,7 @@ impl Ledger {
                 }
                 Body::Ballot(ballot) => {
                     self.recall_own(statement);
-                    let asked: Vec<StatementId> = ballot.answers.iter().map(|(proposal, _)| *proposal).collect();
-                    self.look_for_grants(&asked);
+                    self.hear_yes(ballot);
                 }
                 Body::Endorse { proposal, .. } => {
                     self.recall_own(statement);
@@ -131,8 +130,9 @@ impl Ledger {
                 let (member, conflict) = (evidence.author(), evidence.conflict());
                 self.notify(LedgerEvent::Equivocator { member, conflict });
             }
-            Piece::Backing(grant) => self.take_grant(grant),
+            Piece::Backing(backing) => self.take_backing(backing),
             Piece::Silence(silence) => self.look_for_silent(&silence.subject),
+            Piece::Lock(lock) => self.round.count_proof(&lock.proof, self.chain.roster()),
         }
     }
 
@@ -197,8 +197,13 @@ impl Ledger {
                 self.check_member(&author, since.unwrap_or_default())?;
                 self.check_not_last(&author)
             }
-            Piece::Backing(grant) => self.check_grant(grant),
+            Piece::Backing(backing) => self.check_backing(backing),
             Piece::Silence(silence) => self.check_silence(silence),
+            Piece::Lock(lock) => {
+                self.check_place(lock.place)?;
+                self.is_here(lock.place)?;
+                self.check_view(lock.proof.view())
+            }
         }
     }
 
@@ -275,7 +280,7 @@ impl Ledger {
             return Err(Refusal::Late);
         }
         let then = self.chain_at(height).ok_or(Refusal::Late)?;
-        let numbers = then.rules().numbers(then.roster().active_len());
+        let numbers = then.numbers();
         let is_allowed = match &proposal.ask {
             Ask::Remove { reports, .. } if reports.is_empty() => true,
             Ask::Remove { subject, reports } => {
@@ -325,82 +330,145 @@ impl Ledger {
         of_one.count()
     }
 
-    fn check_grant(&self, grant: &Backing) -> Result<(), Refusal> {
-        let proposal = self.pool.statement(&grant.proposal).and_then(Statement::proposal).ok_or(Refusal::Unknown)?;
-        let then = self.chain_at(grant.height).ok_or(Refusal::Late)?;
+    fn check_backing(&self, backing: &Backing) -> Result<(), Refusal> {
+        let proposal = self.pool.statement(&backing.proposal).and_then(Statement::proposal).ok_or(Refusal::Unknown)?;
+        let then = self.chain_at(backing.height).ok_or(Refusal::Late)?;
         let mut support = Support::default();
-        for statement in &grant.statements {
+        for statement in &backing.statements {
             self.check_place(statement.place())?;
             let is_active = then.roster().get_active(&statement.author());
             if is_active.is_none_or(|member| member.joined_at > statement.place().height) {
                 return Err(Refusal::NotAMember(statement.author()));
             }
-            support.count(&grant.proposal, statement);
+            support.count(&backing.proposal, statement);
         }
-        let by_hand = matches!(proposal.ask, Ask::Admit(_)) && support.is_endorsed(then.roster(), then.rules());
-        let is_complete = support.has_quorum(then.roster(), then.rules()) || by_hand;
-        if is_complete && guest::grant(proposal).is_some() { Ok(()) } else { Err(Refusal::Unknown) }
+        let is_complete = support.has_quorum(then.roster(), then.rules());
+        if is_complete && guest::grant(proposal) == Some(Grant::Revoked) { Ok(()) } else { Err(Refusal::Unknown) }
     }
 
     /// Whether what is held now completes a guest's rights, or ends them.
+    ///
+    /// Everybody finds out by itself. Only the end of rights that somebody has or asks for is passed on with what makes it
+    /// complete: whoever seals next must list it.
     pub(super) fn look_for_grants(&mut self, proposals: &[StatementId]) {
         for id in proposals {
-            let is_open = self.pool.in_slot(&Slot::Grant(*id)).next().is_none();
-            let statement = self.pool.statement(id).filter(|_| is_open);
-            let Some(proposal) = statement.and_then(Statement::proposal) else { continue };
-            if guest::grant(proposal).is_none() {
-                continue;
-            }
-            let is_admit = matches!(proposal.ask, Ask::Admit(_));
-            let (roster, rules) = (self.chain.roster(), self.chain.rules());
-            let (mut votes, mut hands) = (Support::default(), Support::default());
-            let (mut ballots, mut endorsements) = (Vec::new(), Vec::new());
-            for member in roster.active() {
-                if let Some(ballot) = self.pool.ballot(&member.key)
-                    && ballot.ballot().and_then(|ballot| ballot.answer(id)) == Some(Answer::Yes)
-                {
-                    votes.count(id, ballot);
-                    ballots.push((**ballot).clone());
+            let Some(asked) = self.pool.statement(id) else { continue };
+            let Some(proposal) = asked.proposal() else { continue };
+            let height = asked.place().height;
+            match &proposal.ask {
+                Ask::Admit(application) => {
+                    let key = application.key;
+                    if !self.guests.has_certificate(&key, id) && (self.has_quorum(id) || self.is_endorsed(id)) {
+                        self.let_in(key, *id, height);
+                    }
+                    let ends: Vec<StatementId> = self.ends_of(&key);
+                    ends.iter().for_each(|end| self.look_for_end(*end, key));
                 }
-                if let Some(held) = self.pool.in_slot(&Slot::Endorse(member.key, *id)).next()
-                    && let Piece::Statement(endorsement) = &held.piece
-                {
-                    hands.count(id, endorsement);
-                    endorsements.push((**endorsement).clone());
+                Ask::Remove { subject, .. } | Ask::Revoke { subject } => {
+                    let subject = *subject;
+                    self.look_for_end(*id, subject);
                 }
+                Ask::Rekey(_) | Ask::Amend(_) => {}
             }
-            let mut statements = if votes.has_quorum(roster, rules) {
-                ballots
-            } else if is_admit && hands.is_endorsed(roster, rules) {
-                endorsements
-            } else {
-                continue;
-            };
-            statements.sort_by_key(Statement::id);
-            let height = self.chain.place().height;
-            let piece = Piece::Backing(Arc::new(Backing { proposal: *id, height, statements }));
-            self.put(piece.id(), piece, None);
         }
     }
 
-    pub(super) fn take_grant(&mut self, grant: &Backing) {
-        let Some(statement) = self.pool.statement(&grant.proposal) else { return };
-        let height = statement.place().height;
-        match statement.proposal().map(|proposal| &proposal.ask) {
-            Some(Ask::Admit(application)) => {
-                let key = application.key;
-                self.guests.admit(key, grant.proposal, height);
-                if self.guests.is_guest(&key) {
-                    self.notify(LedgerEvent::Guest { key });
+    /// Counts the YES of a ballot, and looks closer at what may have a quorum.
+    fn hear_yes(&mut self, ballot: &Ballot) {
+        let quorum = self.quorum();
+        let mut close = Vec::new();
+        for (proposal, answer) in &ballot.answers {
+            if *answer == Answer::Yes && self.pool.statement(proposal).is_some() {
+                // Who says it twice is counted twice: then it is looked at for nothing.
+                let heard = self.yes_heard.entry(*proposal).or_default();
+                *heard += 1;
+                if *heard >= quorum {
+                    close.push(*proposal);
                 }
             }
-            Some(Ask::Remove { subject, .. } | Ask::Revoke { subject }) => {
-                let key = *subject;
-                self.guests.revoke(key, height);
-                self.write_revoked(&key, height);
-                self.notify(LedgerEvent::Revoked { key });
+        }
+        self.look_for_grants(&close);
+    }
+
+    /// Questions whether a key's rights are to end.
+    fn ends_of(&self, key: &BotId) -> Vec<StatementId> {
+        let about = |ask: &Ask| match ask {
+            Ask::Remove { subject, .. } | Ask::Revoke { subject } => subject == key,
+            _ => false,
+        };
+        let open = self.pool.proposals().filter(|(_, proposal, _)| about(&proposal.ask));
+        open.map(|(statement, _, _)| statement.id()).collect()
+    }
+
+    fn let_in(&mut self, key: BotId, application: StatementId, height: Height) {
+        self.guests.admit(key, application, height);
+        self.write_guests();
+        if self.guests.is_guest(&key) {
+            self.notify(LedgerEvent::Guest { key });
+        }
+    }
+
+    fn look_for_end(&mut self, id: StatementId, subject: BotId) {
+        let Some(height) = self.pool.statement(&id).map(|asked| asked.place().height) else { return };
+        if !self.has_quorum(&id) {
+            return;
+        }
+        if self.guests.revoked(&subject).is_none_or(|at| at < height) {
+            self.guests.revoke(subject, height);
+            self.write_guests();
+            self.notify(LedgerEvent::Revoked { key: subject });
+        }
+        let asks = |ask: &Ask| matches!(ask, Ask::Admit(application) if application.key == subject);
+        let is_asked = self.pool.proposals().any(|(_, proposal, _)| asks(&proposal.ask));
+        if !is_asked || self.pool.in_slot(&Slot::Grant(id)).next().is_some() {
+            return;
+        }
+        let yes = |ballot: &&Arc<Statement>| ballot.ballot().and_then(|ballot| ballot.answer(&id)) == Some(Answer::Yes);
+        let active = self.chain.roster().active();
+        let ballots = active.filter_map(|member| self.pool.ballot(&member.key)).filter(yes);
+        let mut statements: Vec<Statement> = ballots.map(|ballot| (**ballot).clone()).collect();
+        statements.sort_by_key(Statement::id);
+        let height = self.chain.place().height;
+        let piece = Piece::Backing(Arc::new(Backing { proposal: id, height, statements }));
+        self.put(piece.id(), piece, None);
+    }
+
+    /// Whether a quorum of this roster says yes.
+    fn has_quorum(&self, id: &StatementId) -> bool {
+        let mut support = Support::default();
+        for member in self.chain.roster().active() {
+            if let Some(ballot) = self.pool.ballot(&member.key) {
+                support.count(id, ballot);
             }
-            _ => {}
+        }
+        support.has_quorum(self.chain.roster(), self.chain.rules())
+    }
+
+    /// Whether enough owners of this roster hold an application's key.
+    fn is_endorsed(&self, id: &StatementId) -> bool {
+        let mut support = Support::default();
+        for member in self.chain.roster().active() {
+            let held = self.pool.in_slot(&Slot::Endorse(member.key, *id)).next();
+            if let Some(Piece::Statement(endorsement)) = held.map(|held| &held.piece) {
+                support.count(id, endorsement);
+            }
+        }
+        support.is_endorsed(self.chain.roster(), self.chain.rules())
+    }
+
+    /// Somebody shows that a key's rights ended.
+    pub(super) fn take_backing(&mut self, backing: &Backing) {
+        let Some(asked) = self.pool.statement(&backing.proposal) else { return };
+        let height = asked.place().height;
+        let Some(Ask::Remove { subject, .. } | Ask::Revoke { subject }) = asked.proposal().map(|asked| &asked.ask)
+        else {
+            return;
+        };
+        let key = *subject;
+        if self.guests.revoked(&key).is_none_or(|at| at < height) {
+            self.guests.revoke(key, height);
+            self.write_guests();
+            self.notify(LedgerEvent::Revoked { key });
         }
     }
 

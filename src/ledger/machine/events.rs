@@ -46,6 +46,11 @@ pub enum LedgerEvent {
         /// How much of the window is over.
         percent: u8,
     },
+    /// This bot's answers are durable and on their way; without any it said that it is here.
+    Voted {
+        /// All of them, by question.
+        answers: Vec<(StatementId, Answer)>,
+    },
     /// A question has its answer, the same everywhere.
     Decided {
         /// The question.

@@ -32,9 +32,16 @@ pub enum Whole {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LedgerMessage {
-    /// Where the sender stands, and hashes of what it holds.
+    /// Where the sender stands, and a hash of what it holds.
     Here {
         /// Its newest height.
+        place: Place,
+        /// The first 16 bytes of the hash of all that [`Digests`](Self::Digests) would say.
+        whole: Digest,
+    },
+    /// Hashes of what the sender holds, for a peer that holds something else.
+    Digests {
+        /// The height that they are of.
         place: Place,
         /// Of each sixty-fourth of all names, the first 16 bytes of the hash of the sorted names.
         digests: Vec<Digest>,
@@ -77,13 +84,14 @@ const HAVE: u64 = 18;
 const WANT: u64 = 19;
 const PIECES: u64 = 20;
 const PART: u64 = 21;
+const DIGESTS: u64 = 22;
 
 impl LedgerMessage {
     /// Whether a message is one of these, by its first bytes.
     #[must_use]
     pub fn is_one(bytes: &[u8]) -> bool {
         let mut r = CborReader::new(bytes);
-        r.array().is_ok() && r.uint().is_ok_and(|kind| (HERE..=PART).contains(&kind))
+        r.array().is_ok() && r.uint().is_ok_and(|kind| (HERE..=DIGESTS).contains(&kind))
     }
 
     /// Reads a message in its one encoding.
@@ -97,12 +105,16 @@ impl LedgerMessage {
         let message = match kind {
             HERE => {
                 expect(4)?;
-                let place = Place { height: Height(r.uint()?), header: HeaderId(*r.byte_array()?) };
+                Self::Here { place: place(&mut r)?, whole: *r.byte_array()? }
+            }
+            DIGESTS => {
+                expect(4)?;
+                let place = place(&mut r)?;
                 let digests = split(r.bytes()?)?;
                 if digests.len() != BUCKETS {
                     return Err(CborError::Range);
                 }
-                Self::Here { place, digests }
+                Self::Digests { place, digests }
             }
             ASK => {
                 expect(2)?;
@@ -153,8 +165,11 @@ impl LedgerMessage {
     pub fn encode(&self, out: &mut BytesMut) {
         let mut w = CborWriter(out);
         match self {
-            Self::Here { place, digests } => {
-                w.array(4).uint(HERE).uint(place.height.0).bytes(&place.header.0).bytes(&digests.concat());
+            Self::Here { place, whole } => {
+                w.array(4).uint(HERE).uint(place.height.0).bytes(&place.header.0).bytes(whole);
+            }
+            Self::Digests { place, digests } => {
+                w.array(4).uint(DIGESTS).uint(place.height.0).bytes(&place.header.0).bytes(&digests.concat());
             }
             Self::AskCertificates { after } => {
                 w.array(2).uint(ASK).uint(after.map_or(0, |height| height.0.saturating_add(1)));
@@ -183,6 +198,10 @@ impl LedgerMessage {
     }
 }
 
+fn place(r: &mut CborReader<'_>) -> Result<Place, CborError> {
+    Ok(Place { height: Height(r.uint()?), header: HeaderId(*r.byte_array()?) })
+}
+
 fn split<const N: usize>(bytes: &[u8]) -> Result<Vec<[u8; N]>, CborError> {
     let (parts, rest) = bytes.as_chunks();
     if rest.is_empty() { Ok(parts.to_vec()) } else { Err(CborError::Range) }
@@ -206,7 +225,8 @@ mod tests {
         let name = |n: u8| PieceId([n; 32]);
         let place = Place { height: Height(300), header: HeaderId([7; 32]) };
         let messages = [
-            LedgerMessage::Here { place, digests: alloc::vec![[3; 16]; BUCKETS] },
+            LedgerMessage::Here { place, whole: [4; 16] },
+            LedgerMessage::Digests { place, digests: alloc::vec![[3; 16]; BUCKETS] },
             LedgerMessage::AskCertificates { after: None },
             LedgerMessage::AskCertificates { after: Some(Height(0)) },
             LedgerMessage::Have { buckets: u64::MAX, names: alloc::vec![name(1), name(2)] },
@@ -252,6 +272,6 @@ mod tests {
         refused(LedgerMessage::Part { whole: Whole::Piece, at: 3, of: 3, bytes: Bytes::from_static(b"part") });
         refused(LedgerMessage::Part { whole: Whole::Piece, at: 0, of: 3, bytes: Bytes::new() });
         let place = Place { height: Height(1), header: HeaderId([7; 32]) };
-        refused(LedgerMessage::Here { place, digests: alloc::vec![[3; 16]; BUCKETS - 1] });
+        refused(LedgerMessage::Digests { place, digests: alloc::vec![[3; 16]; BUCKETS - 1] });
     }
 }

@@ -29,8 +29,8 @@ pub use events::{Fork, LedgerAction, LedgerEvent, Question};
 pub use message::{LedgerMessage, MAX_FRAME, Whole};
 pub use owner::WishError;
 pub use peers::Channel;
-use peers::{COMPARISONS, Peer, Peers};
-pub use piece::{Backing, MAX_PIECE, Offer, Piece, PieceId, Silence};
+use peers::{CERTIFICATES_AT_ONCE, COMPARISONS, Peer, Peers};
+pub use piece::{Backing, Lock, MAX_PIECE, Offer, Piece, PieceId, Silence};
 use pool::{Pool, bucket};
 pub use records::LedgerRestoreError;
 use round::Round;
@@ -40,7 +40,7 @@ use super::guest::Guests;
 use super::header::Outcome;
 use super::ids::{HeaderId, Height, Place, StatementId, View};
 use super::roster::Roster;
-use super::rules::Rules;
+use super::rules::{Numbers, Rules};
 use super::sealing::Voter;
 use super::statement::{Answer, Body, Statement};
 use crate::crypto::{Crypto, Signer};
@@ -56,6 +56,20 @@ pub enum Journal {
     Lost,
 }
 
+/// Counters since the start; they only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LedgerStats {
+    /// Statements that this bot signed.
+    pub signed: u64,
+    /// Pieces of others that were new and counted.
+    pub taken: u64,
+    /// Pieces that came again.
+    pub known: u64,
+    /// Pieces that did not count.
+    pub refused: u64,
+}
+
 /// One bot's part in the ledger.
 pub struct Ledger {
     own: BotId,
@@ -64,6 +78,8 @@ pub struct Ledger {
     signer: Box<dyn Signer>,
     genesis: Bytes,
     chain: Chain,
+    /// What follows from the newest roster and rules.
+    numbers: Numbers,
     /// The chain at earlier heights that statements may still stand on, the oldest first.
     past: VecDeque<Chain>,
     /// All headers' names, by height.
@@ -77,6 +93,8 @@ pub struct Ledger {
     guests: Guests,
     /// What was judged lately, and at which height it was.
     judged: BTreeMap<StatementId, Height>,
+    /// How often a YES to a question was heard: as many as say it, or more.
+    yes_heard: BTreeMap<StatementId, u32>,
     answers: BTreeMap<StatementId, Answer>,
     /// The number of the newest own ballot or endorsement.
     number: u64,
@@ -84,6 +102,10 @@ pub struct Ledger {
     voted: u64,
     /// The height at which this bot last said that it is here.
     answered_at: Option<Height>,
+    /// Whether the owner's answers changed since they were signed.
+    unsaid: bool,
+    /// When they were signed last.
+    cast_at: Option<u64>,
     /// Own pieces that leave once they are durable.
     held: VecDeque<(u64, Piece)>,
     writes: u64,
@@ -97,6 +119,7 @@ pub struct Ledger {
     /// Whether what it promised is lost, and no height began before its eyes since.
     lost: bool,
     forked: Option<Box<Fork>>,
+    stats: LedgerStats,
 }
 
 impl Ledger {
@@ -112,6 +135,7 @@ impl Ledger {
         let mut ledger = Self::start(crypto, identity, genesis, now);
         ledger.persist(records::GENESIS.into(), ledger.genesis.clone());
         ledger.write_clock();
+        ledger.write_guests();
         ledger.lost = journal == Journal::Lost;
         ledger.write_voter();
         if ledger.lost {
@@ -129,6 +153,7 @@ impl Ledger {
             crypto,
             genesis: genesis.to_bytes().into(),
             headers: alloc::vec![chain.place().header],
+            numbers: chain.numbers(),
             chain,
             past: VecDeque::new(),
             certificates: Vec::new(),
@@ -138,10 +163,13 @@ impl Ledger {
             peers: Peers::new(),
             guests: Guests::default(),
             judged: BTreeMap::new(),
+            yes_heard: BTreeMap::new(),
             answers: BTreeMap::new(),
             number: 0,
             voted: 0,
             answered_at: None,
+            unsaid: false,
+            cast_at: None,
             held: VecDeque::new(),
             writes: 0,
             outbox: VecDeque::new(),
@@ -151,6 +179,7 @@ impl Ledger {
             compared_at: 0,
             lost: false,
             forked: None,
+            stats: LedgerStats::default(),
         }
     }
 
@@ -191,11 +220,12 @@ impl Ledger {
             self.compared_at = self.clock.elapsed;
             self.peers.values_mut().for_each(|peer| {
                 peer.comparisons = COMPARISONS;
-                peer.asked = false;
+                peer.asked = None;
             });
             self.say_here_to_all();
         }
         self.spread_held_back();
+        self.look_for_silent_ones();
         self.ask_for_listed();
         if self.round.view_since.is_none() && self.has_work() {
             self.round.view_since = Some(self.clock.elapsed);
@@ -208,6 +238,11 @@ impl Ledger {
     pub fn persisted(&mut self, write: u64) {
         while self.held.front().is_some_and(|(needed, _)| *needed <= write) {
             let Some((_, piece)) = self.held.pop_front() else { break };
+            if let Piece::Statement(statement) = &piece
+                && let Some(ballot) = statement.ballot()
+            {
+                self.notify(LedgerEvent::Voted { answers: ballot.answers.clone() });
+            }
             // One of an older height has come too late by itself.
             let id = piece.id();
             if self.admit(piece, None).is_err() {
@@ -304,6 +339,12 @@ impl Ledger {
         (self.round.voter.view(), self.round.view_since.is_some())
     }
 
+    /// Counters.
+    #[must_use]
+    pub const fn stats(&self) -> LedgerStats {
+        self.stats
+    }
+
     /// How many pieces are held.
     #[must_use]
     pub fn pieces(&self) -> usize {
@@ -355,6 +396,7 @@ impl Ledger {
     }
 
     fn hold(&mut self, piece: Piece) {
+        self.stats.signed += 1;
         self.write_piece(&piece.id(), &piece, self.clock.elapsed);
         self.held.push_back((self.writes, piece));
     }
@@ -393,7 +435,7 @@ impl Ledger {
     }
 
     fn here(&mut self) -> LedgerMessage {
-        LedgerMessage::Here { place: self.chain.place(), digests: self.pool.digests().to_vec() }
+        LedgerMessage::Here { place: self.chain.place(), whole: self.pool.digest() }
     }
 
     fn say_here(&mut self, channel: Channel) {
@@ -413,7 +455,8 @@ impl Ledger {
             return Ok(());
         }
         match message {
-            LedgerMessage::Here { place, digests } => self.take_here(channel, place, &digests),
+            LedgerMessage::Here { place, whole } => self.take_here(channel, place, whole),
+            LedgerMessage::Digests { place, digests } => self.take_digests(channel, place, &digests),
             LedgerMessage::AskCertificates { after } => {
                 let newest = self.chain.place().height;
                 if let Some(peer) = self.peers.get_mut(&channel) {
@@ -450,22 +493,23 @@ impl Ledger {
     fn take_piece(&mut self, channel: Channel, bytes: &Bytes) -> Result<(), Refusal> {
         // What stands in a socket's buffer is not to be kept with it.
         let bytes = Bytes::copy_from_slice(bytes);
-        let piece = Piece::read(&self.community, &bytes).map_err(|_| Refusal::Layout)?;
-        self.admit(piece, Some(channel))
+        let piece = Piece::read(&self.community, &bytes).map_err(|_| Refusal::Layout);
+        let is_known = piece.as_ref().is_ok_and(|piece| self.pool.get(&piece.id()).is_some());
+        let result = piece.and_then(|piece| self.admit(piece, Some(channel)));
+        match result {
+            Ok(()) if is_known => self.stats.known += 1,
+            Ok(()) => self.stats.taken += 1,
+            Err(_) => self.stats.refused += 1,
+        }
+        result
     }
 
-    fn take_here(&mut self, channel: Channel, place: Place, digests: &[pool::Digest]) {
+    fn take_here(&mut self, channel: Channel, place: Place, whole: pool::Digest) {
         let own = self.chain.place();
-        let ours = self.pool.digests();
-        let after = own.height;
         let Some(peer) = self.peers.get_mut(&channel) else { return };
         peer.place = Some(place);
         if place.height > own.height {
-            if !peer.asked {
-                peer.asked = true;
-                peer.say(LedgerMessage::AskCertificates { after: Some(after) });
-            }
-            return;
+            return self.ask_certificates(channel);
         }
         let here = usize::try_from(place.height.0).ok().and_then(|at| self.headers.get(at));
         if here.is_some_and(|here| *here != place.header) {
@@ -473,19 +517,36 @@ impl Ledger {
             if let Some(before) = place.height.0.checked_sub(1) {
                 peer.say(LedgerMessage::AskCertificates { after: Some(Height(before)) });
             }
-            return;
-        }
-        if place != own {
-            return;
-        }
-        let differ: Vec<usize> = (0..pool::BUCKETS).filter(|at| digests.get(*at) != Some(&ours[*at])).collect();
-        if differ.is_empty() {
+        } else if place == own && whole == self.pool.digest() {
             let key = peer.key;
             self.hear(&key);
+        } else if place == own && peer.comparisons > 0 && self.own < peer.key {
+            // One side begins: both would send everything twice.
+            peer.comparisons -= 1;
+            peer.say(LedgerMessage::Digests { place, digests: self.pool.digests().to_vec() });
+        }
+    }
+
+    /// Asks one peer at a time.
+    fn ask_certificates(&mut self, channel: Channel) {
+        let after = self.chain.place().height;
+        if self.peers.values().any(|peer| peer.asked.is_some()) {
             return;
         }
-        // One side begins: both would send everything twice.
-        if peer.comparisons == 0 || self.own > peer.key {
+        if let Some(peer) = self.peers.get_mut(&channel) {
+            peer.asked = Some(after);
+            peer.say(LedgerMessage::AskCertificates { after: Some(after) });
+        }
+    }
+
+    fn take_digests(&mut self, channel: Channel, place: Place, digests: &[pool::Digest]) {
+        if place != self.chain.place() {
+            return;
+        }
+        let ours = self.pool.digests();
+        let Some(peer) = self.peers.get_mut(&channel) else { return };
+        let differ: Vec<usize> = (0..pool::BUCKETS).filter(|at| digests.get(*at) != Some(&ours[*at])).collect();
+        if differ.is_empty() || peer.comparisons == 0 {
             return;
         }
         peer.comparisons -= 1;
@@ -525,8 +586,15 @@ impl Ledger {
         let Ok(certificate) = Certificate::from_bytes(bytes) else { return };
         match self.follow(&certificate) {
             Ok(()) => {
-                if let Some(peer) = self.peers.get_mut(&channel) {
-                    peer.asked = false;
+                let height = self.chain.place().height;
+                let Some(peer) = self.peers.get_mut(&channel) else { return };
+                let is_last = |after: Height| height.0 >= after.0.saturating_add(CERTIFICATES_AT_ONCE);
+                let is_there = peer.place.is_none_or(|place| place.height <= height);
+                if is_there || peer.asked.is_some_and(is_last) {
+                    peer.asked = None;
+                }
+                if !is_there {
+                    self.ask_certificates(channel);
                 }
             }
             Err(ChainError::Height { .. } | ChainError::Previous) => {
@@ -571,6 +639,7 @@ impl Ledger {
         }
         let before = self.chain.clone();
         self.chain.follow(certificate, &*self.crypto)?;
+        self.numbers = self.chain.numbers();
         let place = self.chain.place();
         self.headers.push(place.header);
         let bytes = Bytes::from(certificate.to_bytes());
@@ -584,6 +653,9 @@ impl Ledger {
         }
         // Where the next height is known to begin only now, nothing was promised yet.
         self.lost &= !self.round.is_next_new;
+        if self.round.proof.is_some() {
+            self.forget_lock();
+        }
         self.round = Round::new(Voter::new());
         self.pool.unlist();
         self.write_voter();
@@ -592,6 +664,9 @@ impl Ledger {
         }
         self.close_questions(certificate);
         self.sweep();
+        // Another roster has another quorum.
+        let open: Vec<StatementId> = self.pool.proposals().map(|(statement, _, _)| statement.id()).collect();
+        self.look_for_grants(&open);
         let header = &certificate.header;
         let is_active = self.chain.roster().get_active(&self.own).is_some();
         self.notify(LedgerEvent::Height {
@@ -621,6 +696,7 @@ impl Ledger {
         // A proposal is judged at its own height at the earliest: later than this nobody can bring it back.
         self.judged.retain(|_, at| *at >= oldest);
         self.guests.forget_below(oldest);
+        self.write_guests();
     }
 
     /// Forgets what does not count at the new height.
@@ -646,6 +722,7 @@ impl Ledger {
             }
         }
         let roster = self.chain.roster();
+        self.yes_heard.retain(|id, _| self.pool.get(&PieceId::from(*id)).is_some());
         self.last_spread.retain(|author, _| roster.get(author).is_some());
         self.held_back.retain(|author, _| roster.get(author).is_some());
     }

@@ -8,12 +8,15 @@ use bytes::Bytes;
 
 use super::events::LedgerEvent;
 use super::piece::{Piece, Silence};
-use super::pool::Slot;
+use super::pool::{Slot, slot};
 use super::{Ledger, StatementId};
 use crate::identity::BotId;
 use crate::ledger::ids::Place;
 use crate::ledger::rules::{DecidedBy, RulesError};
 use crate::ledger::statement::{Answer, Ask, Ballot, Body, MAX_ANSWERS, MAX_TEXT, Proposal, Report, SLOTS, Statement};
+
+/// How long a member waits for the one before it to ask for a removal, in u.
+const TURN: u64 = 6;
 
 /// Why a wish cannot be carried out; nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -140,6 +143,8 @@ impl Ledger {
 
     /// Answers a question, or with nothing takes an answer back; the newest answer before the sealing counts.
     ///
+    /// The first answer is signed at once, what follows within a u together: [`LedgerEvent::Voted`] says when it is durable.
+    ///
     /// # Errors
     /// [`WishError`].
     pub fn vote(&mut self, question: StatementId, answer: Option<Answer>) -> Result<(), WishError> {
@@ -151,7 +156,10 @@ impl Ledger {
             Some(answer) => self.answers.insert(question, answer),
             None => self.answers.remove(&question),
         };
-        self.cast();
+        self.unsaid = true;
+        if !self.may_cast() {
+            self.write_answers();
+        }
         self.settle();
         Ok(())
     }
@@ -222,8 +230,7 @@ impl Ledger {
     /// Enough reports make a request: of the members that reported, the one with the least name asks.
     pub(super) fn look_for_silent(&mut self, subject: &BotId) {
         let height = self.chain.place().height;
-        let rules = self.chain.rules();
-        let numbers = rules.numbers(self.chain.roster().active_len());
+        let numbers = self.numbers;
         let mut reports: Vec<Report> = self
             .pool
             .iter()
@@ -235,9 +242,14 @@ impl Ledger {
         reports.sort_by_key(|report| report.observer);
         reports.dedup_by_key(|report| report.observer);
         let needed = numbers.observers as usize;
-        let is_asked = self.pool.subjects_of_removals().contains(subject);
-        let is_first = reports.first().is_some_and(|report| report.observer == self.own);
-        if reports.len() < needed || numbers.active <= numbers.observers || is_asked || !is_first {
+        let is_asked = self.pool.subjects_of_removals().contains(subject)
+            || self.held.iter().any(|(_, piece)| matches!(slot(piece), Slot::Proposal(..)));
+        // The one with the least name asks; the others wait for it, one after the other.
+        let rank = reports.iter().position(|report| report.observer == self.own);
+        let own = self.pool.in_slot(&Slot::Silence(self.own, *subject)).next().map(|held| self.clock.age(held.since));
+        let wait = TURN * self.chain.rules().unit_ms();
+        let is_our_turn = rank.zip(own).is_some_and(|(rank, age)| age >= wait.saturating_mul(rank as u64));
+        if reports.len() < needed || numbers.active <= numbers.observers || is_asked || !is_our_turn {
             return;
         }
         reports.truncate(needed);
@@ -246,6 +258,16 @@ impl Ledger {
             let ask = Ask::Remove { subject: *subject, reports };
             self.say(Body::Proposal(Proposal { slot, ask, text: Bytes::new() }));
         }
+    }
+
+    /// Looks again at those that this bot reported.
+    pub(super) fn look_for_silent_ones(&mut self) {
+        let by_us = |piece: &Piece| match piece {
+            Piece::Silence(silence) if silence.report.observer == self.own => Some(silence.subject),
+            _ => None,
+        };
+        let subjects: Vec<BotId> = self.pool.iter().filter_map(|(_, held)| by_us(&held.piece)).collect();
+        subjects.iter().for_each(|subject| self.look_for_silent(subject));
     }
 
     fn next_number(&mut self) -> u64 {
@@ -261,7 +283,16 @@ impl Ledger {
         let number = self.next_number();
         self.voted = number;
         self.answered_at = Some(self.chain.place().height);
+        if core::mem::take(&mut self.unsaid) {
+            self.forget_answers();
+        }
         self.say(Body::Ballot(Ballot { number, answers }));
+    }
+
+    /// An owner who answers many questions signs one ballot, not many.
+    fn may_cast(&self) -> bool {
+        let unit = self.chain.rules().unit_ms();
+        self.cast_at.is_none_or(|at| self.clock.age(at) >= unit)
     }
 
     /// A bot that is up answers, also for an owner who did not vote yet; one that slept wakes; an applicant says that it is here.
@@ -274,7 +305,11 @@ impl Ledger {
         match self.chain.roster().get(&self.own).map(|member| member.is_active()) {
             Some(true) => {
                 let is_asked = self.pool.proposals().next().is_some();
-                if is_asked && self.answered_at != Some(height) && !self.own_ballot_here() {
+                let is_silent = is_asked && self.answered_at != Some(height) && !self.own_ballot_here();
+                if self.unsaid && self.may_cast() {
+                    self.cast_at = Some(self.clock.elapsed);
+                    self.cast();
+                } else if is_silent {
                     self.cast();
                 }
             }

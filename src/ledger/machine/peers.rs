@@ -16,7 +16,7 @@ use crate::ledger::ids::{Height, Place};
 pub struct Channel(pub u64);
 
 /// Most certificates that one question brings; the next question follows when they are there.
-const CERTIFICATES_AT_ONCE: u64 = 64;
+pub(super) const CERTIFICATES_AT_ONCE: u64 = 64;
 
 /// Most messages that wait for a peer that does not take them; what it asks beyond that it asks again.
 const MAX_WAITING: usize = 128;
@@ -31,8 +31,8 @@ pub(super) struct Peer {
     pub(super) place: Option<Place>,
     /// How often its pool may still be compared with ours before the next u.
     pub(super) comparisons: u8,
-    /// Whether it was asked for certificates and they are not there yet.
-    pub(super) asked: bool,
+    /// After which height it was asked for certificates that are not there yet.
+    pub(super) asked: Option<Height>,
     control: VecDeque<LedgerMessage>,
     /// Parts of something long, under way.
     parts: VecDeque<LedgerMessage>,
@@ -58,7 +58,7 @@ impl Peer {
             key,
             place: None,
             comparisons: COMPARISONS,
-            asked: false,
+            asked: None,
             control: VecDeque::new(),
             parts: VecDeque::new(),
             certificates: None,

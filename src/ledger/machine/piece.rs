@@ -8,10 +8,12 @@ use bytes::Bytes;
 
 use crate::crypto::{Crypto, sha256};
 use crate::identity::{BotId, CommunityId};
+use crate::ledger::certificate::Chain;
 use crate::ledger::evidence::Evidence;
-use crate::ledger::ids::{Height, StatementId};
+use crate::ledger::ids::{Height, Place, StatementId};
 use crate::ledger::listing::Listing;
-use crate::ledger::statement::{Body, MAX_STATEMENT, Report, Statement};
+use crate::ledger::sealing::AckProof;
+use crate::ledger::statement::{Body, MAX_STATEMENT, Report, Statement, put_place, read_place};
 use crate::wire::{FixedReader, LayoutError};
 
 /// Most bytes of a piece: the Seal of a round of 1,000 members with everything it lists, or what a quorum of them said.
@@ -42,14 +44,14 @@ pub struct Offer {
     pub listing: Listing,
 }
 
-/// The statements of one roster that let a guest in, or end its rights.
+/// A quorum of one roster that ends a guest's rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backing {
     /// The proposal that they speak about.
     pub proposal: StatementId,
     /// The height of the roster.
     pub height: Height,
-    /// Ballots or endorsements, sorted by name.
+    /// Ballots, sorted by name.
     pub statements: Vec<Statement>,
 }
 
@@ -62,6 +64,15 @@ pub struct Silence {
     pub report: Report,
 }
 
+/// What a member is locked on, and the quorum of Acks that made it: others count its Status by that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// Where the signers stood.
+    pub place: Place,
+    /// Their Acks.
+    pub proof: AckProof,
+}
+
 /// One thing that members pass on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -71,10 +82,12 @@ pub enum Piece {
     Offer(Arc<Offer>),
     /// Two statements that convict their author.
     Evidence(Arc<Evidence>),
-    /// What needs no seal.
+    /// A quorum that ends a guest's rights.
     Backing(Arc<Backing>),
     /// A report, before there are enough to ask for a removal.
     Silence(Arc<Silence>),
+    /// What somebody is locked on in a later view.
+    Lock(Arc<Lock>),
 }
 
 // Behind the numbers of statements.
@@ -82,6 +95,7 @@ const OFFER: u8 = 64;
 const EVIDENCE: u8 = 65;
 const BACKING: u8 = 66;
 const SILENCE: u8 = 67;
+const LOCK: u8 = 68;
 
 impl Piece {
     /// Its name.
@@ -120,6 +134,12 @@ impl Piece {
                 let mut out = alloc::vec![SILENCE];
                 out.extend(silence.subject.as_bytes());
                 silence.report.put(&mut out);
+                out.into()
+            }
+            Self::Lock(lock) => {
+                let mut out = alloc::vec![LOCK];
+                put_place(&mut out, &lock.place);
+                out.extend(lock.proof.to_bytes());
                 out.into()
             }
         }
@@ -172,26 +192,35 @@ impl Piece {
                 r.end()?;
                 Ok(Self::Silence(Arc::new(Silence { subject, report })))
             }
+            LOCK => {
+                let (place, proof) = (read_place(&mut r)?, AckProof::read(&mut r)?);
+                r.end()?;
+                Ok(Self::Lock(Arc::new(Lock { place, proof })))
+            }
             _ => Err(LayoutError),
         }
     }
 
-    /// Whether everybody who is said to have signed something in it did, for this community.
+    /// Whether everybody who is said to have signed something in it did, for this community; `at` is where a lock must stand.
     #[must_use]
-    pub fn is_genuine(&self, community: &CommunityId, crypto: &dyn Crypto) -> bool {
+    pub fn is_genuine(&self, community: &CommunityId, at: &Chain, crypto: &dyn Crypto) -> bool {
         match self {
             Self::Statement(statement) => statement.is_genuine(community, crypto),
             Self::Offer(offer) => offer.seal.is_genuine(community, crypto),
             Self::Evidence(evidence) => evidence.is_genuine(community, crypto),
             Self::Backing(grant) => grant.statements.iter().all(|statement| statement.is_genuine(community, crypto)),
             Self::Silence(silence) => silence.report.is_genuine(community, &silence.subject, crypto),
+            Self::Lock(lock) => {
+                let quorum = at.numbers().quorum;
+                lock.place == at.place() && lock.proof.is_genuine(community, &lock.place, at.roster(), quorum, crypto)
+            }
         }
     }
 
     /// The statements that travel inside it, and only there.
     pub(super) fn inner(&self) -> &[Statement] {
         match self {
-            Self::Statement(_) | Self::Silence(_) => &[],
+            Self::Statement(_) | Self::Silence(_) | Self::Lock(_) => &[],
             Self::Offer(offer) => core::slice::from_ref(&offer.seal),
             Self::Evidence(evidence) => evidence.pair(),
             Self::Backing(grant) => &grant.statements,
@@ -208,7 +237,7 @@ impl Piece {
                 _ => 1,
             },
             Self::Evidence(_) | Self::Silence(_) => 1,
-            Self::Backing(_) => 3,
+            Self::Backing(_) | Self::Lock(_) => 3,
             Self::Offer(_) => 4,
         }
     }

@@ -40,6 +40,7 @@ pub(super) enum Slot {
     Evidence(BotId),
     Grant(StatementId),
     Silence(BotId, BotId),
+    Lock(View),
 }
 
 /// What decides between pieces of one slot, before their names do.
@@ -50,7 +51,7 @@ fn number(piece: &Piece) -> u64 {
             _ => 0,
         },
         Piece::Silence(silence) => silence.report.place.height.0,
-        Piece::Offer(_) | Piece::Evidence(_) | Piece::Backing(_) => 0,
+        Piece::Offer(_) | Piece::Evidence(_) | Piece::Backing(_) | Piece::Lock(_) => 0,
     }
 }
 
@@ -61,6 +62,7 @@ pub(super) fn slot(piece: &Piece) -> Slot {
         Piece::Evidence(evidence) => Slot::Evidence(evidence.author()),
         Piece::Backing(grant) => Slot::Grant(grant.proposal),
         Piece::Silence(silence) => Slot::Silence(silence.report.observer, silence.subject),
+        Piece::Lock(lock) => Slot::Lock(lock.proof.view()),
     }
 }
 
@@ -90,7 +92,8 @@ const fn room(slot: &Slot) -> usize {
         | Slot::Leave(_)
         | Slot::Evidence(_)
         | Slot::Grant(_)
-        | Slot::Silence(..) => 1,
+        | Slot::Silence(..)
+        | Slot::Lock(_) => 1,
         _ => 2,
     }
 }
@@ -356,15 +359,19 @@ impl Pool {
         self.pieces.range(PieceId(first)..).map(|(id, _)| id).take_while(move |id| bucket(id) == at)
     }
 
-    /// What all buckets hold; two pools with the same answer hold the same.
+    /// What the pool holds; two with the same answer hold the same.
+    pub(super) fn digest(&mut self) -> Digest {
+        shorten(&sha256(&self.digests().each_ref().map(|digest| &digest[..])))
+    }
+
+    /// What each bucket holds.
     pub(super) fn digests(&mut self) -> [Digest; BUCKETS] {
         core::array::from_fn(|at| {
             if let Some(digest) = self.digests.get(&at) {
                 return *digest;
             }
             let names: Vec<&[u8]> = self.bucket(at).map(|id| &id.0[..]).collect();
-            let mut digest = [0; 16];
-            digest.copy_from_slice(&sha256(&names)[..16]);
+            let digest = shorten(&sha256(&names));
             self.digests.insert(at, digest);
             digest
         })
@@ -379,6 +386,10 @@ impl Pool {
             })
             .collect()
     }
+}
+
+fn shorten(hash: &[u8; 32]) -> Digest {
+    *hash.first_chunk().expect("a hash is longer")
 }
 
 pub(super) fn bucket(id: &PieceId) -> usize {
@@ -397,7 +408,7 @@ fn convicting(piece: &Piece) -> Option<&Statement> {
     match piece {
         Piece::Statement(statement) => Some(statement),
         Piece::Offer(offer) => Some(&offer.seal),
-        Piece::Evidence(_) | Piece::Backing(_) | Piece::Silence(_) => None,
+        Piece::Evidence(_) | Piece::Backing(_) | Piece::Silence(_) | Piece::Lock(_) => None,
     }
 }
 

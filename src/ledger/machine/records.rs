@@ -15,19 +15,22 @@ use super::{Ledger, spans};
 use crate::crypto::{Crypto, sha256};
 use crate::identity::{BotId, Identity};
 use crate::ledger::certificate::{Certificate, Genesis};
+use crate::ledger::guest::Guests;
 use crate::ledger::ids::{HeaderId, Height, Place};
-use crate::ledger::sealing::Voter;
-use crate::ledger::statement::{Body, Statement};
+use crate::ledger::sealing::{AckProof, Voter};
+use crate::ledger::statement::{Ballot, Body, MAX_ANSWERS, Statement};
 use crate::time::UnixMillis;
 use crate::wire::FixedReader;
 
 pub(super) const GENESIS: &[u8] = b"ledger/genesis";
 const CLOCK: &[u8] = b"ledger/clock";
+const ANSWERS: &[u8] = b"ledger/answers";
+const LOCK: &[u8] = b"ledger/lock";
+const GUESTS: &[u8] = b"ledger/guests";
 const VOTER: &[u8] = b"ledger/voter";
 pub(super) const FORK: &[u8] = b"ledger/fork";
 const CERTIFICATE: &str = "ledger/height/";
 const PIECE: &str = "ledger/piece/";
-const REVOKED: &str = "ledger/revoked/";
 
 const FORMAT: u8 = 1;
 const HASH: usize = 8;
@@ -38,12 +41,15 @@ const HASH: usize = 8;
 pub enum LedgerRestoreError {
     /// A record's value cannot be read.
     #[error(
-        "the record `{0}` is damaged: restore all records from one copy, or start without them from the genesis and let \
-         the other members tell what happened"
+        "the record `{0}` is damaged: start without records from the genesis, as one that lost its journal, and let the \
+         other members tell what happened; with an older copy this bot would break its word"
     )]
     Damaged(String),
     /// A record that must be there is not.
-    #[error("the record `{0}` is missing: restore all records from one copy, or start without them from the genesis")]
+    #[error(
+        "the record `{0}` is missing: start without records from the genesis, as one that lost its journal, and let the \
+         other members tell what happened; with an older copy this bot would break its word"
+    )]
     Missing(String),
     /// The records were written by another bot.
     #[error("these records belong to {0}, not to this bot: give each bot a place of its own")]
@@ -55,12 +61,8 @@ pub(super) fn certificate_key(height: Height) -> Bytes {
 }
 
 fn piece_key(id: &PieceId) -> Bytes {
-    named(PIECE, &id.0)
-}
-
-fn named(kind: &str, name: &[u8; 32]) -> Bytes {
-    let mut key = String::from(kind);
-    name[..24].iter().for_each(|byte| key.push_str(&alloc::format!("{byte:02x}")));
+    let mut key = String::from(PIECE);
+    id.0[..24].iter().for_each(|byte| key.push_str(&alloc::format!("{byte:02x}")));
     key.into()
 }
 
@@ -103,6 +105,7 @@ impl Ledger {
         for (key, body) in pieces() {
             ledger.restore_piece(body).ok_or_else(|| damaged(key))?;
         }
+        ledger.guests = Guests::from_bytes(&find(GUESTS)?).map_err(|_| damaged(GUESTS))?;
         let (height, is_here) = ledger.restore_voter(&find(VOTER)?).ok_or_else(|| damaged(VOTER))?;
         let newest = ledger.chain.place().height;
         if height > newest {
@@ -112,9 +115,14 @@ impl Ledger {
         if height == newest && !is_here {
             return Err(damaged(VOTER));
         }
+        if let Some(body) = ours.get(LOCK) {
+            ledger.restore_lock(body).ok_or_else(|| damaged(LOCK))?;
+        } else if ledger.round.voter.locked().is_some() {
+            return Err(LedgerRestoreError::Missing(name(LOCK)));
+        }
         ledger.count_all_again();
-        for (key, body) in ours.iter().filter(|(key, _)| key.starts_with(REVOKED.as_bytes())) {
-            ledger.restore_revoked(body).ok_or_else(|| damaged(key))?;
+        if let Some(body) = ours.get(ANSWERS) {
+            ledger.restore_answers(body).ok_or_else(|| damaged(ANSWERS))?;
         }
         if let Some(bytes) = ours.get(FORK) {
             let theirs = Certificate::from_bytes(bytes).map_err(|_| damaged(FORK))?;
@@ -138,7 +146,7 @@ impl Ledger {
         let piece = Piece::read(&self.community, &body.slice(8..)).ok()?;
         // It came before the clock was written.
         self.clock.elapsed = self.clock.elapsed.max(since);
-        if !piece.is_genuine(&self.community, &*self.crypto) {
+        if !piece.is_genuine(&self.community, &self.chain, &*self.crypto) {
             return None;
         }
         let (id, unit) = (piece.id(), self.chain.rules().unit_ms());
@@ -148,14 +156,6 @@ impl Ledger {
             let piece = Piece::Evidence(Arc::new(evidence));
             self.pool.put(piece.id(), piece, since, spans::SETTLING * unit);
         }
-        Some(())
-    }
-
-    fn restore_revoked(&mut self, body: &Bytes) -> Option<()> {
-        let mut r = FixedReader::new(body);
-        let (key, height) = (BotId::from_bytes(*r.array().ok()?).ok()?, Height(r.u64().ok()?));
-        r.end().ok()?;
-        self.guests.revoke(key, height);
         Some(())
     }
 
@@ -210,7 +210,8 @@ impl Ledger {
                 self.recall_own(statement);
             }
             Piece::Offer(_) => self.follow_up(id, piece),
-            Piece::Backing(grant) => self.take_grant(grant),
+            Piece::Backing(backing) => self.take_backing(backing),
+            Piece::Lock(lock) => self.round.count_proof(&lock.proof, self.chain.roster()),
             Piece::Evidence(_) | Piece::Silence(_) => {}
         }
     }
@@ -244,6 +245,51 @@ impl Ledger {
         self.persist(CLOCK.into(), body.into());
     }
 
+    /// Keeps the Acks of what this bot is locked on: they may be gone from the pool when it has to show them.
+    pub(super) fn write_lock(&mut self, proof: &AckProof) {
+        self.persist(LOCK.into(), proof.to_bytes().into());
+    }
+
+    pub(super) fn forget_lock(&mut self) {
+        self.persist(LOCK.into(), Bytes::new());
+    }
+
+    fn restore_lock(&mut self, body: &Bytes) -> Option<()> {
+        let mut r = FixedReader::new(body);
+        let proof = AckProof::read(&mut r).ok()?;
+        r.end().ok()?;
+        // One of an earlier height, or of a Commit that was never signed, is of no use.
+        if self.round.voter.locked() == Some((proof.view(), proof.header())) {
+            self.round.count_proof(&proof, self.chain.roster());
+            self.round.proof = Some(proof);
+        }
+        Some(())
+    }
+
+    /// Keeps answers that are not signed yet.
+    pub(super) fn write_answers(&mut self) {
+        let ballot = Ballot {
+            number: 0,
+            answers: self.answers.iter().take(MAX_ANSWERS).map(|(id, answer)| (*id, *answer)).collect(),
+        };
+        self.persist(ANSWERS.into(), ballot.to_bytes().into());
+    }
+
+    pub(super) fn forget_answers(&mut self) {
+        self.persist(ANSWERS.into(), Bytes::new());
+    }
+
+    fn restore_answers(&mut self, body: &Bytes) -> Option<()> {
+        let ballot = Ballot::from_bytes(body).ok()?;
+        self.answers = ballot.answers.into_iter().filter(|(id, _)| self.pool.statement(id).is_some()).collect();
+        self.unsaid = true;
+        Some(())
+    }
+
+    pub(super) fn write_guests(&mut self) {
+        self.persist(GUESTS.into(), self.guests.to_bytes().into());
+    }
+
     pub(super) fn write_voter(&mut self) {
         let place = self.chain.place();
         let since = self.round.view_since.map_or(0, |since| since + 1);
@@ -259,12 +305,6 @@ impl Ledger {
         let mut body = since.to_be_bytes().to_vec();
         body.extend_from_slice(&piece.to_bytes());
         self.persist(piece_key(id), body.into());
-    }
-
-    /// What ended a key's rights is forgotten with its round; that they ended is not.
-    pub(super) fn write_revoked(&mut self, key: &BotId, height: Height) {
-        let body = [&key.as_bytes()[..], &height.0.to_be_bytes()].concat();
-        self.persist(named(REVOKED, key.as_bytes()), body.into());
     }
 
     pub(super) fn forget_record(&mut self, id: &PieceId) {

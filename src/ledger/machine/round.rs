@@ -9,7 +9,7 @@ use crate::identity::BotId;
 use crate::ledger::ids::{HeaderId, StatementId, View};
 use crate::ledger::next::Next;
 use crate::ledger::roster::Roster;
-use crate::ledger::sealing::{AckProof, Open, Voter};
+use crate::ledger::sealing::{AckProof, Open, Voter, sealer};
 use crate::ledger::statement::{Body, Statement};
 
 type Lock = Option<(View, HeaderId)>;
@@ -19,6 +19,8 @@ type Signed = BTreeMap<BotId, [u8; 64]>;
 #[derive(Debug)]
 pub(super) struct Round {
     pub(super) voter: Voter,
+    /// The Acks of what it is locked on.
+    pub(super) proof: Option<AckProof>,
     /// When its view began, on the ledger's count of time; nothing before there is work.
     pub(super) view_since: Option<u64>,
     /// Active members whose word on what this one promised is still to come: it lost its records, and promises nothing.
@@ -26,6 +28,8 @@ pub(super) struct Round {
     /// Of one that lost its records: whether the next height cannot have begun before that.
     pub(super) is_next_new: bool,
     pub(super) offers: BTreeMap<PieceId, Judged>,
+    /// Whose Seal counts in a view, as it was worked out last.
+    sealer: Option<(View, Option<BotId>)>,
     acks: BTreeMap<(View, HeaderId), Signed>,
     commits: BTreeMap<(View, HeaderId), Signed>,
     /// In each view, who entered it, and with which lock; of a liar all that it said.
@@ -58,13 +62,28 @@ impl Round {
     pub(super) fn new(voter: Voter) -> Self {
         Self {
             voter,
+            proof: None,
             view_since: None,
             unheard: None,
             is_next_new: false,
             offers: BTreeMap::new(),
+            sealer: None,
             acks: BTreeMap::new(),
             commits: BTreeMap::new(),
             statuses: BTreeMap::new(),
+        }
+    }
+
+    /// Whose Seal counts in the current view.
+    pub(super) fn sealer(&mut self, header: HeaderId, roster: &Roster) -> Option<BotId> {
+        let view = self.voter.view();
+        match self.sealer {
+            Some((known, key)) if known == view => key,
+            _ => {
+                let key = sealer(header, view, roster);
+                self.sealer = Some((view, key));
+                key
+            }
         }
     }
 
@@ -90,6 +109,11 @@ impl Round {
         !self.commits.is_empty()
     }
 
+    /// Counts the Acks of a proof that was checked.
+    pub(super) fn count_proof(&mut self, proof: &AckProof, roster: &Roster) {
+        self.acks.entry((proof.view(), proof.header())).or_default().extend(proof.signatures(roster));
+    }
+
     /// A header that a quorum committed to in one view.
     pub(super) fn committed(&self, quorum: usize) -> Option<(View, HeaderId, &Signed)> {
         let found = self.commits.iter().find(|(_, signed)| signed.len() >= quorum);
@@ -99,7 +123,11 @@ impl Round {
     /// A header that a quorum Acked in the current view.
     pub(super) fn acked(&self, roster: &Roster, quorum: u32) -> Option<AckProof> {
         let view = self.voter.view();
+        if self.voter.locked().is_some_and(|(locked, _)| locked == view) {
+            return None;
+        }
         let in_view = self.acks.range((view, HeaderId([0; 32]))..=(view, HeaderId([255; 32])));
+        let in_view = in_view.into_iter().filter(|(_, signed)| signed.len() >= quorum as usize);
         in_view.into_iter().find_map(|((view, header), signed)| {
             let acks = signed.iter().map(|(author, signature)| (*author, *signature));
             AckProof::new(*view, *header, roster, quorum, acks)

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::message::{LedgerMessage, MAX_NAMES};
-use super::piece::{Offer, Piece, PieceId};
+use super::piece::{Lock, Offer, Piece, PieceId};
 use super::pool::Slot;
 use super::round::{Judged, State};
 use super::{Ledger, spans};
@@ -16,7 +16,7 @@ use crate::ledger::guest::Support;
 use crate::ledger::ids::{StatementId, View};
 use crate::ledger::listing::{Listing, Misfit, ResolveError, fits};
 use crate::ledger::next::{Next, next};
-use crate::ledger::sealing::{Open, sealer, view_time_ms};
+use crate::ledger::sealing::{Open, view_time_ms};
 use crate::ledger::statement::{Answer, Ask, Ballot, Body, Statement};
 use crate::time::UnixMillis;
 
@@ -34,8 +34,8 @@ impl Ledger {
         self.chain.rules().vote_window_ms
     }
 
-    pub(super) fn quorum(&self) -> u32 {
-        self.chain.rules().numbers(self.chain.roster().active_len()).quorum
+    pub(super) const fn quorum(&self) -> u32 {
+        self.numbers.quorum
     }
 
     /// Whether the round has something to decide, and its window is over.
@@ -280,9 +280,8 @@ impl Ledger {
     }
 
     fn enter_views(&mut self) {
-        let numbers = self.chain.rules().numbers(self.chain.roster().active_len());
         let view = self.round.voter.view();
-        let others = self.round.view_of_others(&self.own, numbers.faults as usize + 1);
+        let others = self.round.view_of_others(&self.own, self.numbers.faults as usize + 1);
         if let Some(theirs) = others.filter(|theirs| *theirs > view) {
             self.enter(theirs);
         }
@@ -296,6 +295,10 @@ impl Ledger {
     fn enter(&mut self, view: View) {
         if let Some(body) = self.round.voter.enter(view) {
             self.round.view_since = Some(self.clock.elapsed);
+            if let Some(proof) = self.round.proof.clone() {
+                let piece = Piece::Lock(Arc::new(Lock { place: self.chain.place(), proof }));
+                self.put(piece.id(), piece, None);
+            }
             self.promise(body);
         }
     }
@@ -303,9 +306,10 @@ impl Ledger {
     fn offer(&mut self) {
         let view = self.round.voter.view();
         let place = self.chain.place();
-        let is_ours =
-            self.round.view_since.is_some() && sealer(place.header, view, self.chain.roster()) == Some(self.own);
-        if !is_ours || self.round.voter.has_sealed() {
+        if self.round.view_since.is_none() || self.round.voter.has_sealed() {
+            return;
+        }
+        if self.round.sealer(place.header, self.chain.roster()) != Some(self.own) {
             return;
         }
         let Some(open) = self.round.open(self.quorum()) else { return };
@@ -373,7 +377,13 @@ impl Ledger {
     fn commit(&mut self) {
         let quorum = self.quorum();
         let Some(proof) = self.round.acked(self.chain.roster(), quorum) else { return };
+        // Who is locked on a header can offer it again.
+        if self.round.right(proof.header()).is_none() {
+            return;
+        }
         if let Some(body) = self.round.voter.commit(&proof) {
+            self.write_lock(&proof);
+            self.round.proof = Some(proof);
             self.promise(body);
         }
     }

@@ -1,8 +1,12 @@
 //! A town to vote in, and what its rounds come to.
 
 mod chains;
+mod effects;
 mod guests;
+mod invitations;
+mod listings;
 mod outcomes;
+mod proofs;
 mod records;
 mod sealing;
 

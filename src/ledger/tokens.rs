@@ -1,0 +1,222 @@
+//! The inviter's side of invitations: which are open, so that each is used once.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::invitation::Invitation;
+use crate::crypto::sha256;
+use crate::time::UnixMillis;
+use crate::wire::{FixedReader, LayoutError};
+
+/// What makes an invitation good for one newcomer: 16 bytes that the inviter draws at random for it.
+///
+/// Whoever shows it first is let in, so `Debug` hides it and it is wiped on drop.
+#[derive(Clone, Eq)]
+pub struct Token(Zeroizing<[u8; 16]>);
+
+impl Token {
+    /// Bytes of a token: nobody guesses 128 bits.
+    pub const LEN: usize = 16;
+
+    /// Takes 16 bytes; draw them from the system's generator, anew for each invitation.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The 16 bytes, for the credentials that the newcomer shows.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    /// What the inviter remembers, so that its records let nobody in.
+    fn name(&self) -> [u8; 32] {
+        sha256(&[b"interbot invitation token\0", &self.0[..]])
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.0[..].ct_eq(&other.0[..]).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// Why an invitation is not issued; nothing is changed but that expired ones are forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// It would be of no use.
+    #[error("the invitation has expired already: give it a later end")]
+    Expired,
+    /// Its token was issued before.
+    #[error("the token was issued before: draw another for each invitation")]
+    Reused,
+    /// As many are open as are remembered.
+    #[error("{} invitations are open: revoke one, or wait until one expires", Invitations::MAX)]
+    Full,
+}
+
+/// Why a token lets nobody in; nothing is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedeemError {
+    /// It was never issued here, was revoked, or expired so long ago that it is forgotten.
+    #[error("this bot knows no such invitation: ask the bot that it names, or ask for a new one")]
+    Unknown,
+    /// Somebody came with it before.
+    #[error("the invitation was used already: each lets one bot in, ask for a new one")]
+    Used,
+    /// Its time is over.
+    #[error("the invitation has expired: ask for a new one")]
+    Expired,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Issued {
+    expires_at: UnixMillis,
+    used: bool,
+}
+
+/// The invitations that a bot issued, until they expire; at most [`MAX`](Self::MAX) of them.
+///
+/// Tokens are remembered by their hash. A token is spent only once its record is durable: after [`redeem`](Self::redeem)
+/// write [`to_bytes`](Self::to_bytes) down, and only then let the newcomer in.
+///
+/// ```
+/// use interbot::ledger::{Invitation, Invitations, RedeemError, Token};
+/// use interbot::{CommunityId, Identity, UnixMillis};
+///
+/// let (ann, now) = (Identity::from_seed([1; 32]), UnixMillis(1_700_000_000_000));
+/// let tomorrow = UnixMillis(now.0 + 86_400_000);
+/// let token = Token::from_bytes([7; 16]); // from the system's generator
+/// let invitation = Invitation::new(CommunityId::from_name("example"), ann.id(), "192.0.2.7:7700", token, tomorrow)?;
+/// let mut issued = Invitations::default();
+/// issued.issue(now, &invitation)?;
+/// let line = invitation.to_string();
+///
+/// let read: Invitation = line.parse()?;
+/// read.check_expiry(now)?;
+/// assert_eq!(issued.redeem(now, read.token()), Ok(()));
+/// assert_eq!(issued.redeem(now, read.token()), Err(RedeemError::Used));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Invitations {
+    /// By the token's hash.
+    issued: BTreeMap<[u8; 32], Issued>,
+}
+
+impl Invitations {
+    /// Most invitations remembered; chosen because people write them by hand, and so that the record stays below 11 kB.
+    pub const MAX: usize = 256;
+
+    /// Reads the one encoding.
+    ///
+    /// # Errors
+    /// [`LayoutError`] for any other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, LayoutError> {
+        let mut r = FixedReader::new(bytes);
+        let count = usize::from(r.u16()?);
+        if count > Self::MAX {
+            return Err(LayoutError);
+        }
+        let mut issued = BTreeMap::new();
+        for _ in 0..count {
+            let name = *r.array()?;
+            let expires_at = UnixMillis(r.u64()?);
+            let used = match r.u8()? {
+                0 => false,
+                1 => true,
+                _ => return Err(LayoutError),
+            };
+            if issued.last_key_value().is_some_and(|(last, _)| *last >= name) {
+                return Err(LayoutError);
+            }
+            issued.insert(name, Issued { expires_at, used });
+        }
+        r.end()?;
+        Ok(Self { issued })
+    }
+
+    /// Remembers an invitation, before its line is shown to anybody; expired ones are forgotten.
+    ///
+    /// When there is no room, the used one that expires first makes room: it stays refused, as unknown.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub fn issue(&mut self, now: UnixMillis, invitation: &Invitation) -> Result<(), IssueError> {
+        self.issued.retain(|_, issued| issued.expires_at > now);
+        let (name, expires_at) = (invitation.token().name(), invitation.expires_at());
+        if expires_at <= now {
+            return Err(IssueError::Expired);
+        }
+        if self.issued.contains_key(&name) {
+            return Err(IssueError::Reused);
+        }
+        if self.issued.len() >= Self::MAX {
+            let used = self.issued.iter().filter(|(_, issued)| issued.used);
+            let first = *used.min_by_key(|(_, issued)| issued.expires_at).ok_or(IssueError::Full)?.0;
+            self.issued.remove(&first);
+        }
+        self.issued.insert(name, Issued { expires_at, used: false });
+        Ok(())
+    }
+
+    /// Spends a token: it lets in whoever showed it, now and never again.
+    ///
+    /// # Errors
+    /// [`RedeemError`].
+    pub fn redeem(&mut self, now: UnixMillis, token: &Token) -> Result<(), RedeemError> {
+        let issued = self.issued.get_mut(&token.name()).ok_or(RedeemError::Unknown)?;
+        if issued.used {
+            return Err(RedeemError::Used);
+        }
+        if issued.expires_at <= now {
+            return Err(RedeemError::Expired);
+        }
+        issued.used = true;
+        Ok(())
+    }
+
+    /// Takes an invitation back; whether there was one.
+    pub fn revoke(&mut self, token: &Token) -> bool {
+        self.issued.remove(&token.name()).is_some()
+    }
+
+    /// How many could still be used.
+    #[must_use]
+    pub fn open(&self, now: UnixMillis) -> usize {
+        self.issued.values().filter(|issued| !issued.used && issued.expires_at > now).count()
+    }
+
+    /// The one encoding, for the host's records: u16 count, then sorted by hash 32 bytes of hash, u64 end, u8 used.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(2 + 41 * self.issued.len());
+        out.extend(u16::try_from(self.issued.len()).unwrap_or(u16::MAX).to_be_bytes());
+        for (name, issued) in &self.issued {
+            out.extend(name);
+            out.extend(issued.expires_at.0.to_be_bytes());
+            out.push(u8::from(issued.used));
+        }
+        out
+    }
+}
+
+impl fmt::Debug for Invitations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let used = self.issued.values().filter(|issued| issued.used).count();
+        f.debug_struct("Invitations").field("remembered", &self.issued.len()).field("used", &used).finish()
+    }
+}
