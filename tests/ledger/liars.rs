@@ -484,3 +484,18 @@ fn an_endorsed_application_that_its_sponsor_replaces_stops_no_round() {
     assert_eq!(village.outcome(1, question), Some(Outcome::Passed));
     assert_eq!(village.members(0).len(), 3);
 }
+
+#[test]
+fn a_stolen_key_and_its_owner_are_out_together() {
+    let (mut village, traitor, question) = with_traitor(4);
+    let here = place(&mut village);
+    // The greatest number there is: the owner's next ballot cannot have a greater one.
+    let said = village.said_by(1, here, ballot(u64::MAX, &[(question, Answer::No)]));
+    assert_eq!(village.tell(traitor, 0, &said), Ok(()));
+    village.pass(1);
+    village.vote(1, question, Answer::Yes);
+    village.pass(2);
+    assert!(village.pass_until(400, |v| everybody_at(v, 1)), "{:?}", village.heights());
+    village.assert_one_story();
+    assert!(!village.members(0).contains(&id(1)));
+}

@@ -551,8 +551,7 @@ impl Ledger {
         let Some(peer) = self.peers.get_mut(&channel) else { return };
         peer.place = Some(place);
         if place.height > own.height {
-            self.ask_certificates(channel);
-            return;
+            return self.ask_certificates(channel);
         }
         let here = usize::try_from(place.height.0).ok().and_then(|at| self.headers.get(at));
         if here.is_some_and(|here| *here != place.header) {

@@ -271,7 +271,7 @@ impl Ledger {
     }
 
     fn next_number(&mut self) -> u64 {
-        self.number = (self.number + 1).max(self.clock.wall.0 / 1000);
+        self.number = self.number.saturating_add(1).max(self.clock.wall.0 / 1000);
         self.number
     }
 

@@ -61,12 +61,8 @@ pub(super) fn certificate_key(height: Height) -> Bytes {
 }
 
 fn piece_key(id: &PieceId) -> Bytes {
-    named(PIECE, &id.0)
-}
-
-fn named(kind: &str, name: &[u8; 32]) -> Bytes {
-    let mut key = String::from(kind);
-    name[..24].iter().for_each(|byte| key.push_str(&alloc::format!("{byte:02x}")));
+    let mut key = String::from(PIECE);
+    id.0[..24].iter().for_each(|byte| key.push_str(&alloc::format!("{byte:02x}")));
     key.into()
 }
 
