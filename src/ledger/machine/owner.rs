@@ -40,6 +40,9 @@ pub enum WishError {
     /// The rules are out of range.
     #[error(transparent)]
     Rules(#[from] RulesError),
+    /// Reports are the bots' own affair.
+    #[error("reports are put together by the bots themselves: ask for the removal without any")]
+    Reports,
     /// Whoever it is about is no member.
     #[error("{0} is no member")]
     NoSuchMember(BotId),
@@ -107,6 +110,7 @@ impl Ledger {
                 return Err(WishError::NoSuchMember(application.by));
             }
             Ask::Remove { subject, .. } if !is_member(subject) => return Err(WishError::NoSuchMember(*subject)),
+            Ask::Remove { reports, .. } if !reports.is_empty() => return Err(WishError::Reports),
             Ask::Amend(rules) => rules.check()?,
             _ => {}
         }
