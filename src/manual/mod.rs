@@ -3,6 +3,9 @@
 #[doc = include_str!("protocol.md")]
 pub mod protocol {}
 
+#[doc = include_str!("ledger.md")]
+pub mod ledger {}
+
 #[doc = include_str!("threats.md")]
 pub mod threats {}
 
