@@ -265,6 +265,9 @@ impl Certificate {
         }
         let mut r = FixedReader::new(bytes);
         let header = Header::read(&mut r)?;
+        if bytes.len() - r.rest().len() > super::header::MAX_HEADER {
+            return Err(LayoutError);
+        }
         let view = View(r.u32()?);
         let signers = Places::read(&mut r)?;
         let signatures = signers.iter().map(|_| r.array().copied()).collect::<Result<_, _>>()?;

@@ -171,6 +171,10 @@ impl Ledger {
         let (mut buckets, mut names) = (0_u64, Vec::new());
         for at in differ {
             let in_bucket: Vec<PieceId> = self.pool.bucket(at).copied().collect();
+            // More than a frame takes is what liars ground their names for: those are passed on as they come, not compared.
+            if in_bucket.len() > message::MAX_NAMES {
+                continue;
+            }
             if !names.is_empty() && names.len() + in_bucket.len() > message::MAX_NAMES {
                 peer.say(LedgerMessage::Have { buckets, names: core::mem::take(&mut names) });
                 buckets = 0;
@@ -178,7 +182,9 @@ impl Ledger {
             buckets |= 1 << at;
             names.extend(in_bucket);
         }
-        peer.say(LedgerMessage::Have { buckets, names });
+        if buckets != 0 {
+            peer.say(LedgerMessage::Have { buckets, names });
+        }
     }
 
     /// A peer says all that it has in some buckets: it gets what it lacks, and is asked for what is lacking here.

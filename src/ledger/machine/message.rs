@@ -9,7 +9,7 @@ use super::pool::{BUCKETS, Digest};
 use crate::ledger::ids::{HeaderId, Height, Place};
 use crate::wire::{CborError, CborReader, CborWriter};
 
-/// Most bytes of a message but [`Have`](LedgerMessage::Have), whose lists may be as long as a record.
+/// Most bytes of a message.
 pub const MAX_FRAME: usize = 16 * 1024;
 /// Most bytes of what a message carries, so that its frame stays below.
 pub(super) const PAYLOAD: usize = MAX_FRAME - 256;
@@ -99,6 +99,9 @@ impl LedgerMessage {
     /// # Errors
     /// [`CborError`].
     pub fn decode(bytes: &Bytes) -> Result<Self, CborError> {
+        if bytes.len() > MAX_FRAME {
+            return Err(CborError::Range);
+        }
         let mut r = CborReader::new(bytes);
         let (items, kind) = (r.array()?, r.uint()?);
         let expect = |n| if items == n { Ok(()) } else { Err(CborError::Range) };
@@ -123,7 +126,7 @@ impl LedgerMessage {
             }
             HAVE => {
                 expect(3)?;
-                Self::Have { buckets: r.uint()?, names: names(r.bytes()?, usize::MAX)? }
+                Self::Have { buckets: r.uint()?, names: names(r.bytes()?, MAX_NAMES)? }
             }
             WANT => {
                 expect(2)?;
