@@ -1,12 +1,8 @@
 //! Rounds that take more than one view.
 
-use interbot::ledger::{Answer, Ask, Body, Height, LedgerEvent, Preset, Rules, View, sealer};
+use interbot::ledger::{Answer, Ask, Body, Height, LedgerEvent, Rules, View, sealer};
 
-use crate::village::{Village, id};
-
-fn rules() -> Rules {
-    Rules::preset(Preset::Village)
-}
+use crate::village::{Village, id, rules};
 
 /// A village just before its window ends, with one question that everybody likes; and its first sealer.
 fn about_to_seal(members: usize) -> (Village, usize) {
@@ -26,17 +22,13 @@ fn what_two_committed_to_before_they_broke_down_is_what_the_next_view_seals() {
         village.silenced = members - 2 * (members - 1) / 3;
         assert!(village.pass_until(250, |v| v.silenced == 0), "they commit");
         let broken: Vec<usize> = (0..members).filter(|at| !village.is_up(*at)).collect();
-        let said =
-            |village: &Village, body: fn(&Body) -> bool| village.said.values().filter(|said| body(said.body())).count();
         village.pass(10);
         assert!(village.heights().iter().all(|height| *height == 0), "{:?}", village.heights());
         broken.iter().for_each(|at| village.restart(*at));
         let up = broken[0];
         assert!(village.pass_until(200, |v| v.height(up) == Height(1)), "{:?}", village.heights());
-        assert!(
-            said(&village, |body| matches!(body, Body::Status { locked: Some(_), .. })) > 0,
-            "who is locked says so"
-        );
+        let is_locked = |body: &Body| matches!(body, Body::Status { locked: Some(_), .. });
+        assert!(village.said.values().any(|said| is_locked(said.body())), "who is locked says so");
         village.pass(2);
         village.assert_one_story();
         (0..members).for_each(|at| village.assert_honest(at));
@@ -50,6 +42,32 @@ fn what_two_committed_to_before_they_broke_down_is_what_the_next_view_seals() {
             .collect();
         assert_eq!(headers.len(), 1, "nobody commits to anything else");
     }
+}
+
+#[test]
+fn a_bot_that_dies_at_any_write_of_a_second_view_comes_back() {
+    let mut deaths = 0;
+    for write in 0..60 {
+        let (mut village, _) = about_to_seal(4);
+        village.silenced = 2;
+        assert!(village.pass_until(250, |v| v.silenced == 0), "they commit");
+        let broken: Vec<usize> = (0..4).filter(|at| !village.is_up(*at)).collect();
+        let at = broken[0];
+        village.pass(10);
+        // As soon as they are back, all goes on.
+        village.bots[at].disk_lasts = Some(write);
+        broken.iter().for_each(|at| village.restart(*at));
+        let is_over = |v: &Village| !v.is_up(at) || v.height(at) == Height(1);
+        assert!(village.pass_until(200, is_over), "{:?}", village.heights());
+        if !village.is_up(at) {
+            deaths += 1;
+            village.restart(at);
+        }
+        assert!(village.pass_until(200, |v| v.heights() == [1; 4]), "write {write}: {:?}", village.heights());
+        village.assert_one_story();
+        village.assert_honest(at);
+    }
+    assert!(deaths > 10, "{deaths} deaths");
 }
 
 #[test]
