@@ -1,22 +1,8 @@
 //! Clocks that are off, and clocks that are set.
 
-use interbot::ledger::{Answer, Ask, Certificate, Height, Preset, Rules, StatementId, View, sealer, view_time_ms};
+use interbot::ledger::{Certificate, Height, View, sealer, view_time_ms};
 
-use crate::village::{Dice, Village, id};
-
-fn rules() -> Rules {
-    Rules::preset(Preset::Village)
-}
-
-fn agreeable(members: usize) -> Village {
-    let mut village = Village::found(rules(), members);
-    village.bots.iter_mut().for_each(|bot| bot.habit = Some(Answer::Yes));
-    village
-}
-
-fn amend(village: &mut Village, at: usize, witnesses: u8) -> StatementId {
-    village.propose(at, Ask::Amend(Rules { witnesses, ..rules() }))
-}
+use crate::village::{Dice, Village, agreeable, amend, id, rules};
 
 fn opened_at(village: &mut Village, height: u64) -> u64 {
     let bytes = village.ledger(0).certificate(Height(height)).expect("it has one").clone();

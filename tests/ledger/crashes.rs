@@ -4,21 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use interbot::ledger::{
-    Answer, Ask, Body, Height, Journal, Ledger, LedgerEvent, LedgerRestoreError, Outcome, Preset, Rules, Statement,
+    Answer, Ask, Body, Height, Journal, Ledger, LedgerEvent, LedgerRestoreError, Outcome, Rules, Statement,
 };
 use interbot::{Identity, UnixMillis};
 
-use crate::village::{Village, id, seed};
-
-fn rules() -> Rules {
-    Rules::preset(Preset::Village)
-}
-
-fn agreeable(members: usize) -> Village {
-    let mut village = Village::found(rules(), members);
-    village.bots.iter_mut().for_each(|bot| bot.habit = Some(Answer::Yes));
-    village
-}
+use crate::village::{Village, agreeable, id, rules, seed};
 
 /// The whole round, with a bot that dies at a write and comes back a u later; whether it died at all.
 fn round_with_a_death(at: usize, write: u64, slow: bool) -> bool {

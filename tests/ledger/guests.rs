@@ -1,12 +1,8 @@
 //! What needs no seal: guests, the end of their rights, and owners who hold a key by hand.
 
-use interbot::ledger::{Answer, Ask, Height, Journal, LedgerEvent, Outcome, Preset, Rules, Standing, StatementId};
+use interbot::ledger::{Answer, Ask, Height, Journal, LedgerEvent, Outcome, Standing, StatementId};
 
-use crate::village::{Village, id};
-
-fn rules() -> Rules {
-    Rules::preset(Preset::Village)
-}
+use crate::village::{Village, id, rules};
 
 /// Members, and a stranger that is linked with the first and whom the first sponsors; nobody votes by habit.
 fn with_stranger(members: usize) -> (Village, usize, StatementId) {

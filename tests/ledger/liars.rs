@@ -7,14 +7,10 @@ use bytes::Bytes;
 use interbot::UnixMillis;
 use interbot::ledger::{
     Answer, Ask, Ballot, Body, Certificate, Conflict, Evidence, HeaderId, Height, LedgerEvent, LedgerMessage, Listing,
-    Offer, Outcome, Piece, PieceId, Place, Preset, Proposal, Refusal, Rules, StatementId, View, Whole, sealer,
+    Offer, Outcome, Piece, PieceId, Place, Proposal, Refusal, Rules, StatementId, View, Whole, sealer,
 };
 
-use crate::village::{Dice, Village, id};
-
-fn rules() -> Rules {
-    Rules::preset(Preset::Village)
-}
+use crate::village::{Dice, Village, id, rules};
 
 /// Members of whom the last one is a traitor, with a question that all others want.
 fn with_traitor(members: usize) -> (Village, usize, StatementId) {

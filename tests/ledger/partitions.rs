@@ -1,22 +1,8 @@
 //! Villages that fall apart and grow together again.
 
-use interbot::ledger::{Answer, Ask, Height, LedgerEvent, Outcome, Preset, Rules, StatementId};
+use interbot::ledger::{Answer, Ask, Height, LedgerEvent, Outcome, Rules};
 
-use crate::village::{Dice, Village, id};
-
-fn rules() -> Rules {
-    Rules::preset(Preset::Village)
-}
-
-fn agreeable(members: usize) -> Village {
-    let mut village = Village::found(rules(), members);
-    village.bots.iter_mut().for_each(|bot| bot.habit = Some(Answer::Yes));
-    village
-}
-
-fn amend(village: &mut Village, at: usize, witnesses: u8) -> StatementId {
-    village.propose(at, Ask::Amend(Rules { witnesses, ..rules() }))
-}
+use crate::village::{Dice, Village, agreeable, amend, id, rules};
 
 fn range(from: usize, to: usize) -> Vec<usize> {
     (from..to).collect()

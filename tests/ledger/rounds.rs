@@ -1,19 +1,8 @@
 //! Rounds from the first question to the certificate.
 
-use interbot::ledger::{Answer, Ask, Height, Journal, LedgerEvent, Outcome, Preset, Rules};
+use interbot::ledger::{Answer, Ask, Height, Journal, LedgerEvent, Outcome, Rules};
 
-use crate::village::{Village, id};
-
-fn village_rules() -> Rules {
-    Rules::preset(Preset::Village)
-}
-
-/// Everybody says yes to everything.
-fn agreeable(members: usize) -> Village {
-    let mut village = Village::found(village_rules(), members);
-    village.bots.iter_mut().for_each(|bot| bot.habit = Some(Answer::Yes));
-    village
-}
+use crate::village::{Village, agreeable, id, rules};
 
 #[test]
 fn a_stranger_is_admitted_by_vote_after_a_week() {
@@ -45,7 +34,7 @@ fn without_questions_there_are_no_rounds() {
 
 #[test]
 fn owners_who_do_not_vote_still_answer() {
-    let mut village = Village::found(village_rules(), 4);
+    let mut village = Village::found(rules(), 4);
     let stranger = village.arrive(Journal::New);
     let question = village.sponsor(0, stranger);
     village.vote(0, question, Answer::Yes);
@@ -75,7 +64,7 @@ fn a_question_taken_back_is_withdrawn() {
 fn a_removal_a_leave_and_new_rules_are_carried_out() {
     let mut village = agreeable(7);
     let remove = village.propose(0, Ask::Remove { subject: id(6), reports: Vec::new() });
-    let amend = village.propose(1, Ask::Amend(Rules { witnesses: 5, ..village_rules() }));
+    let amend = village.propose(1, Ask::Amend(Rules { witnesses: 5, ..rules() }));
     village.ledger(5).leave().expect("it may");
     assert!(village.pass_until(260, |v| v.height(0) == Height(1)));
     assert_eq!((village.outcome(2, remove), village.outcome(2, amend)), (Some(Outcome::Passed), Some(Outcome::Passed)));
@@ -126,7 +115,7 @@ fn three_absent_of_seven_stop_the_round_and_their_return_lets_it_go_on() {
 fn a_late_joiner_follows_every_height() {
     let mut village = agreeable(4);
     for week in 0..5 {
-        let subject = Ask::Amend(Rules { witnesses: 2 + week, ..village_rules() });
+        let subject = Ask::Amend(Rules { witnesses: 2 + week, ..rules() });
         village.propose(usize::from(week) % 4, subject);
         assert!(village.pass_until(260, |v| v.height(0) == Height(u64::from(week) + 1)));
     }

@@ -2,20 +2,15 @@
 
 use bytes::Bytes;
 use interbot::ledger::{
-    Answer, Application, Ask, Height, Journal, LedgerEvent, Outcome, Preset, Question, Rules, StatementId, WishError,
+    Answer, Application, Ask, Height, Journal, LedgerEvent, Outcome, Preset, Question, Rules, WishError,
 };
 
-use crate::village::{Village, id, seed};
+use crate::village::{Village, amend, id, seed};
 
 fn agreeable(preset: Preset, members: usize) -> Village {
     let mut village = Village::found(Rules::preset(preset), members);
     village.bots.iter_mut().for_each(|bot| bot.habit = Some(Answer::Yes));
     village
-}
-
-fn amend(village: &mut Village, at: usize, witnesses: u8) -> StatementId {
-    let rules = village.ledger(at).rules().clone();
-    village.propose(at, Ask::Amend(Rules { witnesses, ..rules }))
 }
 
 /// A round goes by at those who are up.

@@ -8,7 +8,7 @@ use interbot::crypto::Crypto;
 use interbot::lab::ToyCrypto;
 use interbot::ledger::{
     Answer, Application, Ask, Ballot, Body, Certificate, Channel, Evidence, Founding, Genesis, Height, Journal, Ledger,
-    LedgerAction, LedgerEvent, LedgerMessage, LedgerStats, Outcome, Piece, Place, Refusal, Rules, Statement,
+    LedgerAction, LedgerEvent, LedgerMessage, LedgerStats, Outcome, Piece, Place, Preset, Refusal, Rules, Statement,
     StatementId, Whole,
 };
 use interbot::{BotId, Identity, UnixMillis};
@@ -87,6 +87,23 @@ impl Dice {
     pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
+}
+
+pub(crate) fn rules() -> Rules {
+    Rules::preset(Preset::Village)
+}
+
+/// A village in which everybody says yes to everything.
+pub(crate) fn agreeable(members: usize) -> Village {
+    let mut village = Village::found(rules(), members);
+    village.bots.iter_mut().for_each(|bot| bot.habit = Some(Answer::Yes));
+    village
+}
+
+/// Asks for rules that differ in the number of witnesses.
+pub(crate) fn amend(village: &mut Village, at: usize, witnesses: u8) -> StatementId {
+    let rules = village.ledger(at).rules().clone();
+    village.propose(at, Ask::Amend(Rules { witnesses, ..rules }))
 }
 
 pub(crate) fn seed(number: usize) -> [u8; 32] {

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use interbot::ledger::{
-    Answer, Ask, Ballot, Body, Certificate, Departure, Height, LedgerMessage, Preset, Rules, StatementId,
-};
+use interbot::ledger::{Answer, Ask, Ballot, Body, Certificate, Departure, Height, LedgerMessage, Rules, StatementId};
 
-use crate::village::{Dice, Village, id};
+use crate::village::{Dice, Village, id, rules};
 
 /// What happens in a village.
 #[derive(Clone, Copy, Debug)]
@@ -18,10 +16,6 @@ struct Life {
     attendance: u64,
     liars: usize,
     seed: u64,
-}
-
-fn rules() -> Rules {
-    Rules::preset(Preset::Village)
 }
 
 #[derive(Debug, Default)]

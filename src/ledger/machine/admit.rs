@@ -420,7 +420,7 @@ impl Ledger {
         }
         let asks = |ask: &Ask| matches!(ask, Ask::Admit(application) if application.key == subject);
         let is_asked = self.pool.proposals().any(|(_, proposal, _)| asks(&proposal.ask));
-        if !is_asked || self.pool.in_slot(&Slot::Grant(id)).next().is_some() {
+        if !is_asked || self.pool.in_slot(&Slot::Backing(id)).next().is_some() {
             return;
         }
         let yes = |ballot: &&Arc<Statement>| ballot.ballot().and_then(|ballot| ballot.answer(&id)) == Some(Answer::Yes);

@@ -241,7 +241,7 @@ impl Ledger {
         self.peers.remove(&channel);
     }
 
-    /// Takes a peer's message. Pieces that do not count here are left out, and the last reason is told.
+    /// Takes a peer's message. Pieces that do not count here are left out, and the first reason is told.
     ///
     /// # Errors
     /// [`Refusal`]; everything else in the message was taken.
@@ -554,7 +554,7 @@ impl Ledger {
 
     /// A member holds what this bot holds: nothing that it promised is unknown there.
     fn hear(&mut self, member: &BotId) {
-        let numbers = self.chain.rules().numbers(self.chain.roster().active_len());
+        let numbers = self.numbers;
         let Some(unheard) = &mut self.round.unheard else { return };
         unheard.remove(member);
         if !unheard.is_empty() {

@@ -11,7 +11,6 @@ use super::piece::{Piece, Silence};
 use super::pool::{Slot, slot};
 use super::{Ledger, StatementId};
 use crate::identity::BotId;
-use crate::ledger::ids::Place;
 use crate::ledger::rules::{DecidedBy, RulesError};
 use crate::ledger::statement::{Answer, Ask, Ballot, Body, MAX_ANSWERS, MAX_TEXT, Proposal, Report, SLOTS, Statement};
 
@@ -367,15 +366,9 @@ impl Ledger {
         }
     }
 
-    /// Where this bot's own newest word stands; for its owner.
+    /// This owner's answer to a question, signed already or not yet.
     #[must_use]
     pub fn answer(&self, question: &StatementId) -> Option<Answer> {
         self.answers.get(question).copied()
-    }
-
-    /// Where the round stands that a wish would take part in.
-    #[must_use]
-    pub const fn standing(&self) -> Place {
-        self.chain.place()
     }
 }

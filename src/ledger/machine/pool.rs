@@ -38,7 +38,7 @@ pub(super) enum Slot {
     Commit(View, BotId),
     Status(View, BotId),
     Evidence(BotId),
-    Grant(StatementId),
+    Backing(StatementId),
     Silence(BotId, BotId),
     Lock(View),
 }
@@ -60,7 +60,7 @@ pub(super) fn slot(piece: &Piece) -> Slot {
         Piece::Statement(statement) => of_statement(statement),
         Piece::Offer(offer) => of_statement(&offer.seal),
         Piece::Evidence(evidence) => Slot::Evidence(evidence.author()),
-        Piece::Backing(grant) => Slot::Grant(grant.proposal),
+        Piece::Backing(backing) => Slot::Backing(backing.proposal),
         Piece::Silence(silence) => Slot::Silence(silence.report.observer, silence.subject),
         Piece::Lock(lock) => Slot::Lock(lock.proof.view()),
     }
@@ -91,7 +91,7 @@ const fn room(slot: &Slot) -> usize {
         | Slot::Wake(_)
         | Slot::Leave(_)
         | Slot::Evidence(_)
-        | Slot::Grant(_)
+        | Slot::Backing(_)
         | Slot::Silence(..)
         | Slot::Lock(_) => 1,
         _ => 2,
@@ -377,7 +377,7 @@ impl Pool {
         })
     }
 
-    /// Members that somebody asked to remove, or who is asked about.
+    /// Members whose removal is asked for.
     pub(super) fn subjects_of_removals(&self) -> BTreeSet<BotId> {
         self.proposals()
             .filter_map(|(_, proposal, _)| match &proposal.ask {

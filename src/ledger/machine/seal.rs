@@ -13,7 +13,7 @@ use super::{Ledger, spans};
 use crate::identity::BotId;
 use crate::ledger::certificate::Certificate;
 use crate::ledger::guest::Support;
-use crate::ledger::ids::{StatementId, View};
+use crate::ledger::ids::{HeaderId, StatementId, View};
 use crate::ledger::listing::{Listing, Misfit, ResolveError, fits};
 use crate::ledger::next::{Next, next};
 use crate::ledger::sealing::{Open, view_time_ms};
@@ -326,7 +326,7 @@ impl Ledger {
         self.hold(Piece::Offer(Arc::new(Offer { seal, listing })));
     }
 
-    fn listing_of(&self, header: crate::ledger::ids::HeaderId) -> Option<Listing> {
+    fn listing_of(&self, header: HeaderId) -> Option<Listing> {
         let (id, _) = self.round.right(header)?;
         match &self.pool.get(id)?.piece {
             Piece::Offer(offer) => Some(offer.listing.clone()),
@@ -388,7 +388,7 @@ impl Ledger {
         }
     }
 
-    /// Members that a quorum lacks: who was silent in the pool's round so far.
+    /// Whether this bot said at this height that it is here.
     pub(super) fn own_ballot_here(&self) -> bool {
         let place = self.chain.place();
         self.pool.in_slot(&Slot::Ballot(self.own)).any(|held| match &held.piece {
@@ -398,7 +398,7 @@ impl Ledger {
     }
 }
 
-fn header_of(seal: &Statement) -> Option<crate::ledger::ids::HeaderId> {
+fn header_of(seal: &Statement) -> Option<HeaderId> {
     match seal.body() {
         Body::Seal { header, .. } => Some(*header),
         _ => None,
