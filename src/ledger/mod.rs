@@ -12,6 +12,7 @@ mod header;
 mod health;
 mod ids;
 mod invitation;
+mod join;
 mod listing;
 mod machine;
 mod next;
@@ -34,10 +35,13 @@ pub use header::{Changes, Departure, Header, MAX_HEADER, Outcome, Places};
 pub use health::{Blocked, Health, health, health_when};
 pub use ids::{ContentsId, HeaderId, Height, Place, StatementId, View};
 pub use invitation::{Invitation, InvitationError, InvitationExpired, InvitationPart, InviteError};
+pub use join::{JoinMessage, Receipt};
 pub use listing::{Listing, MAX_LISTING, Misfit, ResolveError, Resolved, fits};
+pub(crate) use machine::Assembly;
 pub use machine::{
-    Backing, Channel, Fork, Journal, Ledger, LedgerAction, LedgerEvent, LedgerMessage, LedgerRestoreError, LedgerStats,
-    Lock, MAX_FRAME, MAX_PIECE, Offer, Piece, PieceId, Question, Refusal, Silence, Whole, WishError,
+    Applied, Backing, Channel, ExplainError, Fork, Journal, Ledger, LedgerAction, LedgerEvent, LedgerMessage,
+    LedgerRestoreError, LedgerStats, Lock, MAX_FRAME, MAX_PIECE, Offer, Piece, PieceId, Question, Refusal, Silence,
+    Whole, WishError, witnesses,
 };
 pub use next::{Cast, Contents, Items, Next, Sealed, Standpoint, Tally, next};
 pub use proof::{MAX_PROOF, Proof, ProofError};

@@ -158,6 +158,13 @@ impl Proof {
         Ok(explanation)
     }
 
+    /// The same proof, about another proposal that its height decided; nothing when it did not.
+    #[must_use]
+    pub fn about(self, proposal: StatementId) -> Option<Self> {
+        let proof = Self { proposal, ..self };
+        proof.decided().is_some().then_some(proof)
+    }
+
     /// The proposal that it is about.
     #[must_use]
     pub const fn proposal(&self) -> StatementId {

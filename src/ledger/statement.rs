@@ -82,6 +82,25 @@ impl Application {
         out.extend(self.signature);
     }
 
+    /// The one encoding.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.put(&mut out);
+        out
+    }
+
+    /// Reads the one encoding; the signature is not checked yet, see [`Application::is_genuine`].
+    ///
+    /// # Errors
+    /// [`LayoutError`] for any other bytes, and for a key that cannot be in a roster.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, LayoutError> {
+        let mut r = FixedReader::new(bytes);
+        let application = Self::read(&mut r)?;
+        r.end()?;
+        Ok(application)
+    }
+
     fn read(r: &mut FixedReader<'_>) -> Result<Self, LayoutError> {
         Ok(Self {
             key: read_key(r)?,
@@ -325,6 +344,8 @@ pub enum Body {
         /// The last Commit's view and header.
         locked: Option<(View, HeaderId)>,
     },
+    /// A member that an applicant did not choose tells it where the community stands; names its application's proposal.
+    Witness(StatementId),
 }
 
 impl Body {
@@ -341,6 +362,7 @@ impl Body {
             Self::Ack { .. } => 9,
             Self::Commit { .. } => 10,
             Self::Status { .. } => 11,
+            Self::Witness(_) => 12,
         }
     }
 
@@ -364,7 +386,7 @@ impl Body {
                 }
                 put_text(out, &proposal.text);
             }
-            Self::Withdraw(proposal) | Self::Accept(proposal) => out.extend(proposal.0),
+            Self::Withdraw(proposal) | Self::Accept(proposal) | Self::Witness(proposal) => out.extend(proposal.0),
             Self::Ballot(ballot) => out.extend(ballot.to_bytes()),
             Self::Wake | Self::Leave => {}
             Self::Endorse { proposal, number, on } => {
@@ -410,6 +432,7 @@ impl Body {
                 }
                 Self::Status { view, locked }
             }
+            12 => Self::Witness(StatementId(*r.array()?)),
             _ => return Err(LayoutError),
         })
     }

@@ -265,6 +265,14 @@ impl Ledger {
                 let endorsed = self.pool.items().filter(|(other, _)| of_author(other)).count();
                 if endorsed < ENDORSEMENTS_OF_ONE { Ok(()) } else { Err(Refusal::TooMany(author)) }
             }
+            Body::Witness(id) => match proposal_of(id)? {
+                (sponsor, Proposal { ask: Ask::Admit(application), .. })
+                    if self.witnesses(&application.key, &sponsor).contains(&author) =>
+                {
+                    Ok(())
+                }
+                _ => Err(Refusal::NotAllowed(author)),
+            },
             Body::Ack { view, .. } | Body::Commit { view, .. } | Body::Status { view, .. } => {
                 self.is_here(place)?;
                 self.check_view(*view)?;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::admit::Refusal;
 use super::events::{Fork, LedgerEvent};
+use super::join::Scope;
 use super::message::{self, LedgerMessage, Whole};
 use super::peers::{CERTIFICATES_AT_ONCE, Channel};
 use super::piece::{Piece, PieceId};
@@ -33,8 +34,11 @@ impl Ledger {
             }
             self.last_spread.insert(author, now);
         }
-        for (channel, peer) in &mut self.peers {
-            if Some(*channel) != from {
+        let others = self.peers.iter().filter(|(channel, _)| Some(**channel) != from);
+        let hearing = others.filter(|(_, peer)| self.is_for(peer.scope, &peer.key, piece));
+        let hearing: Vec<Channel> = hearing.map(|(channel, _)| *channel).collect();
+        for channel in hearing {
+            if let Some(peer) = self.peers.get_mut(&channel) {
                 peer.offer(id, piece.rank());
             }
         }
@@ -48,7 +52,8 @@ impl Ledger {
             self.last_spread.insert(author, now);
             let Some(ballot) = self.pool.ballot(&author).cloned() else { continue };
             let piece = Piece::Statement(ballot);
-            self.peers.values_mut().for_each(|peer| peer.offer(piece.id(), piece.rank()));
+            let members = self.peers.values_mut().filter(|peer| peer.scope == Scope::Member);
+            members.for_each(|peer| peer.offer(piece.id(), piece.rank()));
         }
     }
 
@@ -68,9 +73,22 @@ impl Ledger {
         self.peers.values_mut().for_each(|peer| peer.say(here.clone()));
     }
 
+    /// What an applicant and its sponsor say to each other is little: where they stand, heights, pieces.
+    const fn may_say(scope: Scope, message: &LedgerMessage) -> bool {
+        match message {
+            LedgerMessage::Here { .. } | LedgerMessage::Pieces(_) => true,
+            LedgerMessage::AskCertificates { .. } => !matches!(scope, Scope::Sponsor),
+            LedgerMessage::Part { .. } => !matches!(scope, Scope::Applicant),
+            LedgerMessage::Digests { .. } | LedgerMessage::Have { .. } | LedgerMessage::Want { .. } => {
+                matches!(scope, Scope::Member)
+            }
+        }
+    }
+
     pub(super) fn take_message(&mut self, channel: Channel, message: LedgerMessage) -> Result<(), Refusal> {
-        if !self.peers.contains_key(&channel) {
-            return Ok(());
+        let Some((key, scope)) = self.peers.get(&channel).map(|peer| (peer.key, peer.scope)) else { return Ok(()) };
+        if !Self::may_say(scope, &message) {
+            return Err(Refusal::NotAllowed(key));
         }
         match message {
             LedgerMessage::Here { place, whole } => self.take_here(channel, place, whole),
@@ -113,6 +131,9 @@ impl Ledger {
         let bytes = Bytes::copy_from_slice(bytes);
         let piece = Piece::read(&self.community, &bytes).map_err(|_| Refusal::Layout);
         let is_known = piece.as_ref().is_ok_and(|piece| self.pool.get(&piece.id()).is_some());
+        let may_be_sent =
+            |piece: &Piece| self.peers.get(&channel).is_none_or(|peer| self.is_for(peer.scope, &peer.key, piece));
+        let piece = piece.and_then(|piece| if may_be_sent(&piece) { Ok(piece) } else { Err(Refusal::Unknown) });
         let result = piece.and_then(|piece| self.admit(piece, Some(channel)));
         match result {
             Ok(()) if is_known => self.stats.known += 1,
@@ -127,6 +148,10 @@ impl Ledger {
         let Some(peer) = self.peers.get_mut(&channel) else { return };
         peer.place = Some(place);
         if place.height > own.height {
+            // An applicant tells nothing that its sponsor does not know.
+            if peer.scope == Scope::Applicant {
+                return;
+            }
             return self.ask_certificates(channel);
         }
         let here = usize::try_from(place.height.0).ok().and_then(|at| self.headers.get(at));
@@ -138,7 +163,7 @@ impl Ledger {
         } else if place == own && whole == self.pool.digest() {
             let key = peer.key;
             self.hear(&key);
-        } else if place == own && peer.comparisons > 0 && self.own < peer.key {
+        } else if place == own && peer.comparisons > 0 && self.own < peer.key && peer.scope == Scope::Member {
             // One side begins: both would send everything twice.
             peer.comparisons -= 1;
             peer.say(LedgerMessage::Digests { place, digests: self.pool.digests().to_vec() });

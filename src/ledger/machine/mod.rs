@@ -5,8 +5,10 @@
 
 mod admit;
 mod clock;
+mod decisions;
 mod events;
 mod exchange;
+mod join;
 mod message;
 mod owner;
 mod peers;
@@ -26,9 +28,13 @@ use bytes::Bytes;
 
 pub use admit::Refusal;
 use clock::{Clock, spans};
+pub use decisions::ExplainError;
 pub use events::{Fork, LedgerAction, LedgerEvent, Question};
+use join::Scope;
+pub use join::{Applied, witnesses};
 pub use message::{LedgerMessage, MAX_FRAME, Whole};
 pub use owner::WishError;
+pub(crate) use peers::Assembly;
 pub use peers::Channel;
 use peers::{COMPARISONS, Peer, Peers};
 pub use piece::{Backing, Lock, MAX_PIECE, Offer, Piece, PieceId, Silence};
@@ -43,7 +49,7 @@ use super::ids::{HeaderId, Height, Place, StatementId, View};
 use super::roster::Roster;
 use super::rules::{Numbers, Rules};
 use super::sealing::Voter;
-use super::statement::{Answer, Body, Statement};
+use super::statement::{Answer, Application, Body, Statement};
 use crate::crypto::{Crypto, Signer};
 use crate::identity::{BotId, CommunityId, Identity};
 use crate::time::UnixMillis;
@@ -162,6 +168,11 @@ pub struct Ledger {
     /// Whether what it promised is lost, and no height began before its eyes since.
     lost: bool,
     forked: Option<Box<Fork>>,
+    /// This bot's own, until it is a member.
+    application: Option<Application>,
+    /// The question that it became.
+    applied: Option<StatementId>,
+    proofs: decisions::Proofs,
     stats: LedgerStats,
 }
 
@@ -222,6 +233,9 @@ impl Ledger {
             compared_at: 0,
             lost: false,
             forked: None,
+            application: None,
+            applied: None,
+            proofs: VecDeque::new(),
             stats: LedgerStats::default(),
         }
     }
@@ -230,8 +244,33 @@ impl Ledger {
 
     /// Tells that a link to a peer is open.
     pub fn handle_link_up(&mut self, now: UnixMillis, channel: Channel, peer: BotId) {
+        self.link_up(now, channel, peer, Scope::Member);
+    }
+
+    /// Tells that an applicant opened a link: it hears heights and what concerns its application, and says no more than that it
+    /// is there.
+    pub fn handle_applicant_up(&mut self, now: UnixMillis, channel: Channel, applicant: BotId) {
+        self.link_up(now, channel, applicant, Scope::Applicant);
+        let concerned: Vec<(PieceId, u8)> = self
+            .pool
+            .iter()
+            .filter(|(_, held)| self.concerns(&held.piece, &applicant))
+            .map(|(id, held)| (*id, held.piece.rank()))
+            .collect();
+        if let Some(peer) = self.peers.get_mut(&channel) {
+            concerned.into_iter().for_each(|(id, rank)| peer.offer(id, rank));
+        }
+        self.settle();
+    }
+
+    /// Tells that a link to the member is open at which this bot applies.
+    pub fn handle_sponsor_up(&mut self, now: UnixMillis, channel: Channel, sponsor: BotId) {
+        self.link_up(now, channel, sponsor, Scope::Sponsor);
+    }
+
+    fn link_up(&mut self, now: UnixMillis, channel: Channel, peer: BotId, scope: Scope) {
         self.tell_time(now);
-        self.peers.insert(channel, Peer::new(peer));
+        self.peers.insert(channel, Peer::new(peer, scope));
         self.say_here(channel);
         self.settle();
     }
@@ -457,6 +496,7 @@ impl Ledger {
         let bytes = Bytes::from(certificate.to_bytes());
         self.persist(records::certificate_key(place.height), bytes.clone());
         self.certificates.push(bytes);
+        self.keep_proof(certificate);
         self.past.push_back(before);
         // Statements stand on this many heights before the newest, reports on one more.
         let kept = usize::from(self.chain.rules().stale_after) + 2;
@@ -465,6 +505,12 @@ impl Ledger {
         }
         // Where the next height is known to begin only now, nothing was promised yet.
         self.lost &= !self.round.is_next_new;
+        if self.chain.roster().get(&self.own).is_some() && self.application.take().is_some() {
+            self.persist(records::APPLICATION.into(), Bytes::new());
+            // Nor by one that comes in by the application that it remembers.
+            let is_ours = |id: StatementId| certificate.header.outcomes.iter().any(|(other, _)| *other == id);
+            self.lost &= !self.applied.is_some_and(is_ours);
+        }
         if self.round.proof.is_some() {
             self.forget_lock();
         }

@@ -24,6 +24,12 @@ pub enum WishError {
     /// This bot is no member.
     #[error("this bot is no member of the community: apply first")]
     NotAMember,
+    /// It applies to a community in which it is.
+    #[error("this bot is a member already: there is nothing to apply for")]
+    AlreadyMember,
+    /// There is no ledger.
+    #[error("this bot has no ledger: it was started with a list of members, or waits for its sponsor's first answer")]
+    NoLedger,
     /// This bot sleeps.
     #[error("this bot was silent for too long and does not count now: it wakes at the next height by itself")]
     Dormant,
@@ -315,6 +321,7 @@ impl Ledger {
                 } else if is_silent {
                     self.cast();
                 }
+                self.bear_witness();
             }
             Some(false) => {
                 if self.answered_at != Some(height) && !self.has_own(&Slot::Wake(self.own)) {
@@ -334,6 +341,9 @@ impl Ledger {
                     .collect();
                 for id in ours {
                     self.say(Body::Accept(id));
+                }
+                if let Some(question) = self.application.as_ref().and_then(|ours| self.question_of(ours)) {
+                    self.applied = Some(question);
                 }
             }
         }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
+use super::join::Scope;
 use super::message::{LedgerMessage, PAYLOAD, Whole};
 use super::piece::{MAX_PIECE, PieceId};
 use super::pool::Pool;
@@ -27,6 +28,7 @@ pub(super) const COMPARISONS: u8 = 3;
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) key: BotId,
+    pub(super) scope: Scope,
     /// Where it stands, as far as it said.
     pub(super) place: Option<Place>,
     /// How often its pool may still be compared with ours before the next u.
@@ -41,8 +43,12 @@ pub(super) struct Peer {
     queue: BTreeSet<(u8, PieceId)>,
     /// What it has, or will have.
     known: BTreeSet<PieceId>,
-    arriving: Option<Arriving>,
+    arriving: Assembly,
 }
+
+/// Something long that arrives in parts.
+#[derive(Debug, Default)]
+pub(crate) struct Assembly(Option<Arriving>);
 
 #[derive(Debug)]
 struct Arriving {
@@ -53,9 +59,10 @@ struct Arriving {
 }
 
 impl Peer {
-    pub(super) fn new(key: BotId) -> Self {
+    pub(super) fn new(key: BotId, scope: Scope) -> Self {
         Self {
             key,
+            scope,
             place: None,
             comparisons: COMPARISONS,
             asked: None,
@@ -64,7 +71,7 @@ impl Peer {
             certificates: None,
             queue: BTreeSet::new(),
             known: BTreeSet::new(),
-            arriving: None,
+            arriving: Assembly::default(),
         }
     }
 
@@ -168,15 +175,21 @@ impl Peer {
         (!batch.is_empty()).then_some(LedgerMessage::Pieces(batch))
     }
 
-    /// Takes a part; the whole when it was the last one. Parts that do not follow each other are dropped.
     pub(super) fn take_part(&mut self, whole: Whole, at: u16, of: u16, part: &[u8]) -> Option<Bytes> {
+        self.arriving.take(whole, at, of, part)
+    }
+}
+
+impl Assembly {
+    /// Takes a part; the whole when it was the last one. Parts that do not follow each other are dropped.
+    pub(crate) fn take(&mut self, whole: Whole, at: u16, of: u16, part: &[u8]) -> Option<Bytes> {
         if at == 0 {
-            self.arriving = Some(Arriving { whole, next: 0, of, bytes: BytesMut::new() });
+            self.0 = Some(Arriving { whole, next: 0, of, bytes: BytesMut::new() });
         }
-        let arriving = self.arriving.as_mut()?;
+        let arriving = self.0.as_mut()?;
         let follows = (arriving.whole, arriving.next, arriving.of) == (whole, at, of);
         if !follows || arriving.bytes.len() + part.len() > MAX_PIECE {
-            self.arriving = None;
+            self.0 = None;
             return None;
         }
         arriving.bytes.extend_from_slice(part);
@@ -184,7 +197,7 @@ impl Peer {
         if arriving.next < of {
             return None;
         }
-        self.arriving.take().map(|arriving| arriving.bytes.freeze())
+        self.0.take().map(|arriving| arriving.bytes.freeze())
     }
 }
 

@@ -41,6 +41,7 @@ pub(super) enum Slot {
     Backing(StatementId),
     Silence(BotId, BotId),
     Lock(View),
+    Witness(BotId, StatementId),
 }
 
 /// What decides between pieces of one slot, before their names do.
@@ -80,6 +81,7 @@ fn of_statement(statement: &Statement) -> Slot {
         Body::Ack { view, .. } => Slot::Ack(*view, author),
         Body::Commit { view, .. } => Slot::Commit(*view, author),
         Body::Status { view, .. } => Slot::Status(*view, author),
+        Body::Witness(proposal) => Slot::Witness(author, *proposal),
     }
 }
 
@@ -93,7 +95,8 @@ const fn room(slot: &Slot) -> usize {
         | Slot::Evidence(_)
         | Slot::Backing(_)
         | Slot::Silence(..)
-        | Slot::Lock(_) => 1,
+        | Slot::Lock(_)
+        | Slot::Witness(..) => 1,
         _ => 2,
     }
 }

@@ -18,7 +18,7 @@ use crate::ledger::certificate::{Certificate, Genesis};
 use crate::ledger::guest::Guests;
 use crate::ledger::ids::{HeaderId, Height, Place};
 use crate::ledger::sealing::{AckProof, Voter};
-use crate::ledger::statement::{Ballot, Body, MAX_ANSWERS, Statement};
+use crate::ledger::statement::{Application, Ballot, Body, MAX_ANSWERS, Statement};
 use crate::time::UnixMillis;
 use crate::wire::FixedReader;
 
@@ -28,8 +28,10 @@ const ANSWERS: &[u8] = b"ledger/answers";
 const LOCK: &[u8] = b"ledger/lock";
 const GUESTS: &[u8] = b"ledger/guests";
 const VOTER: &[u8] = b"ledger/voter";
+pub(super) const APPLICATION: &[u8] = b"ledger/application";
 pub(super) const FORK: &[u8] = b"ledger/fork";
 const CERTIFICATE: &str = "ledger/height/";
+const PROOF: &str = "ledger/proof/";
 const PIECE: &str = "ledger/piece/";
 
 const FORMAT: u8 = 1;
@@ -58,6 +60,10 @@ pub enum LedgerRestoreError {
 
 pub(super) fn certificate_key(height: Height) -> Bytes {
     alloc::format!("{CERTIFICATE}{:016x}", height.0).into()
+}
+
+pub(super) fn proof_key(height: Height) -> Bytes {
+    alloc::format!("{PROOF}{:016x}", height.0).into()
 }
 
 fn piece_key(id: &PieceId) -> Bytes {
@@ -91,11 +97,19 @@ impl Ledger {
         let mut ledger = Self::start(crypto, identity, &genesis, now);
         let last = ours.keys().rev().find_map(|key| core::str::from_utf8(key).ok()?.strip_prefix(CERTIFICATE));
         let last = last.map(|digits| u64::from_str_radix(digits, 16).map_err(|_| damaged(CERTIFICATE.as_bytes())));
+        if let Some(body) = ours.get(APPLICATION) {
+            ledger.application = Some(Application::from_bytes(body).map_err(|_| damaged(APPLICATION))?);
+        }
         for height in 1..=last.transpose()?.unwrap_or(0) {
             let key = certificate_key(Height(height));
             let bytes = ours.get(&key).ok_or_else(|| LedgerRestoreError::Missing(name(&key)))?;
             let certificate = Certificate::from_bytes(bytes).map_err(|_| damaged(&key))?;
             ledger.follow(&certificate).map_err(|_| damaged(&key))?;
+        }
+        for (key, body) in ours.range(Bytes::from_static(PROOF.as_bytes())..) {
+            let Some(digits) = core::str::from_utf8(key).ok().and_then(|key| key.strip_prefix(PROOF)) else { break };
+            let height = u64::from_str_radix(digits, 16).map_err(|_| damaged(key))?;
+            ledger.proofs.push_back((Height(height), body.clone()));
         }
         let clock = find(CLOCK)?;
         let mut r = FixedReader::new(&clock);

@@ -326,7 +326,7 @@ impl Ledger {
         self.hold(Piece::Offer(Arc::new(Offer { seal, listing })));
     }
 
-    fn listing_of(&self, header: HeaderId) -> Option<Listing> {
+    pub(super) fn listing_of(&self, header: HeaderId) -> Option<Listing> {
         let (id, _) = self.round.right(header)?;
         match &self.pool.get(id)?.piece {
             Piece::Offer(offer) => Some(offer.listing.clone()),
