@@ -168,6 +168,12 @@ impl Guests {
         })
     }
 
+    /// Keys that had a guest's rights, or have them.
+    pub fn keys(&self) -> impl Iterator<Item = BotId> {
+        let mut last = None;
+        self.certificates.keys().map(|(key, _)| *key).filter(move |key| last.replace(*key) != Some(*key))
+    }
+
     /// The greatest height at which the key's rights were ended.
     #[must_use]
     pub fn revoked(&self, key: &BotId) -> Option<Height> {

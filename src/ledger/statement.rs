@@ -238,7 +238,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::No => 0,
             Self::Yes => 1,
@@ -246,7 +246,7 @@ impl Answer {
         }
     }
 
-    const fn from_number(number: u8) -> Option<Self> {
+    pub(crate) const fn from_number(number: u8) -> Option<Self> {
         match number {
             0 => Some(Self::No),
             1 => Some(Self::Yes),

@@ -173,6 +173,14 @@ impl Invitations {
         Ok(())
     }
 
+    /// Whether a token would let somebody in.
+    ///
+    /// # Errors
+    /// [`RedeemError`].
+    pub fn check(&self, now: UnixMillis, token: &Token) -> Result<(), RedeemError> {
+        self.clone().redeem(now, token)
+    }
+
     /// Spends a token: it lets in whoever showed it, now and never again.
     ///
     /// # Errors

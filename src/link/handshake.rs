@@ -28,9 +28,10 @@ use crate::time::Instant;
 use crate::wire::{FrameKind, HEADER_LEN, put_header};
 
 /// What all links of one bot share.
+#[derive(Clone)]
 pub struct Setup {
     pub(super) crypto: Arc<dyn Crypto>,
-    signer: Box<dyn Signer>,
+    signer: Arc<dyn Signer>,
     id: BotId,
     community: CommunityId,
     tag_key: Zeroizing<[u8; 32]>,
@@ -72,7 +73,7 @@ impl Setup {
             suites.reverse();
         }
         Ok(Self {
-            signer: crypto.signer(identity.seed()),
+            signer: crypto.signer(identity.seed()).into(),
             crypto,
             id: identity.id(),
             tag_key: keys::tag_key(&community),
@@ -87,6 +88,17 @@ impl Setup {
         })
     }
 
+    /// The same bot, which says something else about itself from now on.
+    ///
+    /// # Errors
+    /// [`CredentialsTooLong`].
+    pub fn saying(&self, facts: Facts) -> Result<Self, CredentialsTooLong> {
+        if facts.credentials.len() > MAX_CREDENTIALS {
+            return Err(CredentialsTooLong(facts.credentials.len()));
+        }
+        Ok(Self { facts_bytes: facts.encode(), facts, ..self.clone() })
+    }
+
     /// The same, whose links' chance and tags are on a tape; the provider has to be.
     #[cfg(feature = "trace")]
     pub(crate) fn taped(self, tape: Option<&crate::tape::Tape>) -> Self {
@@ -96,7 +108,7 @@ impl Setup {
     /// Makes the bot claim another id, and spoil its signatures, as a hostile peer would.
     #[cfg(test)]
     pub(super) fn forge(&mut self, id: [u8; 32], spoil: fn(&mut [u8; 64])) {
-        struct Spoiled(Box<dyn Signer>, fn(&mut [u8; 64]));
+        struct Spoiled(Arc<dyn Signer>, fn(&mut [u8; 64]));
         impl Signer for Spoiled {
             fn sign(&self, message: &[u8]) -> [u8; 64] {
                 let mut signature = self.0.sign(message);
@@ -104,8 +116,8 @@ impl Setup {
                 signature
             }
         }
-        let signer = core::mem::replace(&mut self.signer, self.crypto.signer(&[0; 32]));
-        self.signer = Box::new(Spoiled(signer, spoil));
+        let signer = self.signer.clone();
+        self.signer = Arc::new(Spoiled(signer, spoil));
         self.id = BotId::proved(id);
         self.blind = true;
     }

@@ -1,13 +1,18 @@
 //! What the host decides: the community, the members, and every limit.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use core::time::Duration;
 
+use bytes::Bytes;
+
 use crate::budget::Rate;
 use crate::crypto::{Crypto, Pure};
 use crate::identity::{BotId, CommunityId};
+use crate::ledger::{Genesis, Invitation, Journal};
 use crate::link::{Capabilities, Times};
+use crate::time::UnixMillis;
 
 /// What a node is made from.
 #[derive(Clone, Debug)]
@@ -15,7 +20,10 @@ pub struct Config {
     /// The community.
     pub community: CommunityId,
     /// Everybody who is let in; this bot's own id may be among them. Shared, so that many bots of one process keep one list.
+    /// With a ledger it says who they are, and this is empty.
     pub members: Arc<BTreeSet<BotId>>,
+    /// Where the ledger begins, by which members are admitted and removed; nothing when `members` stay who they are.
+    pub ledger: Option<LedgerStart>,
     /// The crypto provider.
     pub crypto: Arc<dyn Crypto>,
     /// Whether this machine has AES instructions; it then prefers AES-256-GCM.
@@ -42,6 +50,7 @@ impl Config {
         Self {
             community,
             members: Arc::new(members.into_iter().collect()),
+            ledger: None,
             crypto: Arc::new(Pure),
             aes: false,
             capabilities: Capabilities::NONE,
@@ -50,6 +59,79 @@ impl Config {
             trace: false,
             #[cfg(feature = "trace")]
             recorder: None,
+        }
+    }
+
+    /// A founder, or a member whose records are lost: begins at the genesis. `wall` is what people's clocks show at the start.
+    #[must_use]
+    pub fn founded(genesis: Genesis, journal: Journal, wall: UnixMillis) -> Self {
+        let origin = Origin::Genesis { genesis: Box::new(genesis), journal };
+        Self::with_ledger(LedgerStart { origin, wall })
+    }
+
+    /// An applicant: begins with an invitation, and asks the inviter to speak for it with these words.
+    #[must_use]
+    pub fn invited(invitation: Invitation, words: impl Into<Bytes>, wall: UnixMillis) -> Self {
+        let origin = Origin::Invitation { invitation: Box::new(invitation), words: words.into() };
+        Self::with_ledger(LedgerStart { origin, wall })
+    }
+
+    /// A bot of this community that starts again: goes on from its records.
+    #[must_use]
+    pub fn remembered(community: CommunityId, wall: UnixMillis) -> Self {
+        Self::with_ledger(LedgerStart { origin: Origin::Records { community }, wall })
+    }
+
+    fn with_ledger(start: LedgerStart) -> Self {
+        let mut config = Self::new(start.origin.community(), []);
+        config.ledger = Some(start);
+        config
+    }
+}
+
+/// Where a bot's ledger begins.
+#[derive(Clone, Debug)]
+pub struct LedgerStart {
+    /// From what. Records of the same community that the bot is started with go before it.
+    pub origin: Origin,
+    /// What people's clocks show at the start; windows of votes are measured by it. Tell it again with
+    /// [`Node::set_wall_clock`](super::Node::set_wall_clock) when the clock is set, and from time to time.
+    pub wall: UnixMillis,
+}
+
+/// What a bot knows of its community before it has records.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Nothing: it has records.
+    Records {
+        /// The community that they must be of.
+        community: CommunityId,
+    },
+    /// How everything began.
+    Genesis {
+        /// Signed by all founders.
+        genesis: Box<Genesis>,
+        /// Whether this bot may have promised anything before.
+        journal: Journal,
+    },
+    /// A line from a member.
+    Invitation {
+        /// Whom to dial and which story is the true one.
+        invitation: Box<Invitation>,
+        /// What the members' owners read about this bot, in UTF-8.
+        words: Bytes,
+    },
+}
+
+impl Origin {
+    /// The community.
+    #[must_use]
+    pub fn community(&self) -> CommunityId {
+        match self {
+            Self::Records { community } => *community,
+            Self::Genesis { genesis, .. } => genesis.community(),
+            Self::Invitation { invitation, .. } => invitation.community(),
         }
     }
 }
@@ -63,6 +145,8 @@ pub struct Limits {
     /// Open links that others dialled, the children: 32, each up to 1 MiB of queue and a copy of every post. The next one is
     /// told `full`.
     pub children: usize,
+    /// Links of applicants: 8, each for at most 120 s, 64 kB from it and 1 MiB to it. With 0 nobody can apply through this bot.
+    pub candidates: usize,
     /// Peers that this bot wants to be linked to: 64, far more than a tree needs, and as dear as children.
     pub dials: usize,
     /// Handshakes answered as server, each an exchange and a signature: 200 a second, burst 400; above it `full`.
@@ -108,6 +192,7 @@ impl Default for Limits {
         Self {
             half_open: 256,
             children: 32,
+            candidates: 8,
             dials: 64,
             handshakes: Rate { per_second: 200, burst: 400 },
             times: Times::default(),

@@ -10,6 +10,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::config::Limits;
+use super::ledger::Candidate;
 use crate::budget::Budget;
 use crate::crypto::Random;
 use crate::identity::BotId;
@@ -79,6 +80,10 @@ pub(super) struct Entry {
     pub(super) paused: bool,
     /// Whether a send of this link is in the outbox.
     pub(super) send_waits: bool,
+    /// Whether the ledger has more to say than the link has room for.
+    pub(super) ledger_waits: bool,
+    /// What is counted on the link of somebody who applies.
+    pub(super) candidate: Option<Box<Candidate>>,
 }
 
 impl Entry {
@@ -108,6 +113,8 @@ impl Entry {
             over_budget_until: None,
             paused: false,
             send_waits: false,
+            ledger_waits: false,
+            candidate: None,
         }
     }
 
@@ -215,7 +222,8 @@ impl Entry {
             Stage::Live(link) => link.wake_at(),
         };
         let stall = self.queued_since.map(|since| since + self.stall);
-        [stage, stall, self.over_budget_until].into_iter().flatten().min()
+        let candidate = self.candidate.as_ref().map(|candidate| candidate.until);
+        [stage, stall, self.over_budget_until, candidate].into_iter().flatten().min()
     }
 }
 
@@ -375,7 +383,8 @@ impl Links {
     }
 
     pub(super) fn children(&self) -> usize {
-        self.entries.values().filter(|entry| entry.dialled.is_none() && entry.is_open()).count()
+        let is_child = |entry: &Entry| entry.dialled.is_none() && entry.candidate.is_none() && entry.is_open();
+        self.entries.values().filter(|entry| is_child(entry)).count()
     }
 
     /// The accepted stream that makes room for another: the oldest that has not sent its CONNECT, else the oldest that is no
@@ -388,7 +397,8 @@ impl Links {
 
     /// Another link with this peer whose stream is up: an accepted one that is open before one that this bot dialled.
     pub(super) fn rival(&self, of: LinkId, peer: BotId) -> Option<(LinkId, Side)> {
-        let others = || self.entries.iter().filter(|(id, entry)| **id != of && entry.peer() == Some(peer));
+        let is_rival = |entry: &Entry| entry.candidate.is_none() && entry.peer() == Some(peer);
+        let others = || self.entries.iter().filter(|(id, entry)| **id != of && is_rival(entry));
         let accepted = others().find(|(_, entry)| entry.dialled.is_none() && entry.is_open());
         let dialled = || others().find(|(_, entry)| entry.dialled.is_some() && entry.link().is_some());
         accepted.or_else(dialled).map(|(id, entry)| (*id, entry.side()))

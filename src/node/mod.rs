@@ -37,7 +37,10 @@ macro_rules! record {
 }
 
 mod config;
+mod door;
 mod inputs;
+mod joining;
+mod ledger;
 mod links;
 mod outbox;
 mod restore;
@@ -49,6 +52,7 @@ mod tests;
 #[cfg(feature = "trace")]
 mod tracer;
 mod upkeep;
+mod wishes;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -60,7 +64,10 @@ use core::fmt;
 use bytes::BytesMut;
 use zeroize::Zeroizing;
 
-pub use config::{Config, Limits};
+pub use config::{Config, LedgerStart, Limits, Origin};
+pub use door::InviteWishError;
+pub use joining::JoinState;
+use ledger::Council;
 pub use links::LinkId;
 use links::{Entry, Links, Stage};
 pub use outbox::{Action, Event, Output};
@@ -71,9 +78,9 @@ pub use restore::{PersistId, Record, RestoreError};
 use crate::budget::Budget;
 use crate::crypto::Random;
 use crate::identity::{BotId, Identity};
-use crate::link::{Binding, CloseReason, Code, Expect, ExportError, Facts, Kind, Link, Setup, Side, Strings};
+use crate::link::{Binding, CloseReason, Code, Expect, ExportError, Facts, Link, Setup, Side, Strings};
 use crate::overlay::{Counter, Hub, MAX_POST_BODY, Post, PostId, StreamId};
-use crate::time::Instant;
+use crate::time::{Instant, UnixMillis};
 
 /// The outbox is full: poll until idle, then try again; nothing changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -177,6 +184,8 @@ pub struct Node {
     publish_refused: bool,
     scratch: BytesMut,
     stats: Stats,
+    /// Nothing when the members stay who they are.
+    council: Option<Box<Council>>,
     #[cfg(feature = "trace")]
     tape: Option<crate::tape::Running>,
 }
@@ -185,7 +194,7 @@ impl Node {
     /// Starts a bot that has no records. `seed` is 32 bytes from the system's generator, new at every start.
     #[must_use]
     pub fn new(config: Config, identity: &Identity, seed: [u8; 32], now: Instant) -> Self {
-        Self::start(config, identity, seed, now, None)
+        Self::start(config, identity, seed, now, None).expect("without records there are none to refuse")
     }
 
     /// Starts a bot with the records that the host stored for it, in any order.
@@ -200,16 +209,23 @@ impl Node {
         records: impl IntoIterator<Item = Record>,
     ) -> Result<Self, RestoreError> {
         let restored = Restored::read(identity.id(), records)?;
-        Ok(Self::start(config, identity, seed, now, Some(restored)))
+        Self::start(config, identity, seed, now, Some(restored))
     }
 
-    fn start(config: Config, identity: &Identity, seed: [u8; 32], now: Instant, restored: Option<Restored>) -> Self {
+    fn start(
+        config: Config,
+        identity: &Identity,
+        seed: [u8; 32],
+        now: Instant,
+        restored: Option<Restored>,
+    ) -> Result<Self, RestoreError> {
         let seed = Zeroizing::new(seed);
         #[cfg(feature = "trace")]
         let (config, tape) = taping::begin(config, identity.id(), now, restored.as_ref());
         let Config {
             community,
             members: roster,
+            ledger,
             crypto,
             aes,
             capabilities,
@@ -231,12 +247,13 @@ impl Node {
         let is_restored = restored.is_some();
         let restored = restored.unwrap_or_default();
         let stream = || StreamId::from_u64(random("overlay").u64());
+        let council = ledger.map(|start| Council::begin(start, &restored, identity, &crypto, now)).transpose()?;
         let counter = restored.counter.unwrap_or_else(|| Counter { stream: stream(), next: 1 });
         #[cfg(feature = "trace")]
         let outbox = Outbox::traced(trace, now, roster.len(), is_restored.then_some((counter, &restored.seen)));
         #[cfg(not(feature = "trace"))]
         let outbox = Outbox::default();
-        Self {
+        let mut node = Self {
             hub: Hub::new(crypto, identity, community, roster.clone(), counter, restored.seen),
             setup: Arc::new(setup),
             handshakes: Budget::new(limits.handshakes, now),
@@ -255,9 +272,12 @@ impl Node {
             publish_refused: false,
             scratch: BytesMut::new(),
             stats: Stats::default(),
+            council: council.map(Box::new),
             #[cfg(feature = "trace")]
             tape,
-        }
+        };
+        node.open_council(now);
+        Ok(node)
     }
 
     /// Takes a stream that somebody opened to this bot.
@@ -276,13 +296,17 @@ impl Node {
         let now = self.clock(now);
         let Some(entry) = self.links.touch(id) else { return };
         let (Stage::Dialling { .. }, Some(peer)) = (&entry.stage, entry.dialled) else { return };
+        let kind = self.dialled_kind(&peer);
+        let candidate = self.candidate_of(kind, now);
+        let Some(entry) = self.links.touch(id) else { return };
         let (seed, expect) = (*self.random.secret(), Expect::Key(peer));
         let (setup, strings, times) = (self.setup.clone(), &mut self.own_strings, self.limits.times);
-        let link = Link::dial(setup, now, seed, binding, Kind::Member, expect, strings, times);
+        let link = Link::dial(setup, now, seed, binding, kind, expect, strings, times);
         #[cfg(feature = "trace")]
         let link = if self.outbox.tracer.on { link.noting_frames() } else { link };
         trace!(self.outbox, Dialled, Some(peer), Some(id); "bound": binding != Binding::None);
         entry.stage = Stage::Live(Box::new(link));
+        entry.candidate = candidate;
         self.settle(now);
     }
 
@@ -330,6 +354,7 @@ impl Node {
         let now = self.clock(now);
         #[cfg(feature = "trace")]
         self.note_due(now);
+        self.tick_ledger(now);
         self.run_timers(now);
         self.settle(now);
     }
@@ -347,6 +372,7 @@ impl Node {
             self.outbox.notify(Event::Published { id: post.id() });
             self.spread(now, None, &crate::overlay::Message::Post { hops: 0, post });
         }
+        self.ledger_persisted(now, id);
         self.settle(now);
     }
 
@@ -433,13 +459,15 @@ impl Node {
         self.outbox.tracer.poll(self.setup.id())
     }
 
-    /// Tells what people's clocks show now, so that events carry it from here on; nothing else depends on it.
-    #[cfg(feature = "trace")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
-    pub fn set_wall_clock(&mut self, now: Instant, wall: crate::trace::UnixMillis) {
+    /// Tells what people's clocks show now: the ledger measures its windows by it, and traces carry it from here on. Between two
+    /// calls it goes on with the host's clock.
+    pub fn set_wall_clock(&mut self, now: Instant, wall: UnixMillis) {
         record!(self, WallClock { now: now.as_nanos(), millis: wall.0 });
-        self.clock(now);
+        let now = self.clock(now);
+        #[cfg(feature = "trace")]
         self.outbox.tracer.set_wall_clock(wall);
+        self.set_ledger_clock(now, wall);
+        self.settle(now);
     }
 
     /// Everything worth keeping, to be stored at an orderly stop in place of all records so far.

@@ -1,15 +1,18 @@
 //! What the host is to do, in order.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 
 use bytes::Bytes;
 
+use super::joining::JoinState;
 use super::links::LinkId;
 use super::restore::{PersistId, Record};
 use crate::crypto::Suite;
 use crate::identity::BotId;
-use crate::link::{CloseReason, Facts, Side};
+use crate::ledger::LedgerEvent;
+use crate::link::{CloseReason, Facts, Kind, Side};
 #[cfg(feature = "trace")]
 use crate::overlay::{Counter, SeenStreams};
 use crate::overlay::{Post, PostId};
@@ -86,12 +89,14 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A link is open: the peer proved its key and is a member.
+    /// A link is open: the peer proved its key.
     LinkUp {
         /// The link.
         link: LinkId,
         /// Who is there.
         peer: BotId,
+        /// Whether the peer is a member or, on an accepted link, somebody who applies; on a dialled one what this bot came as.
+        kind: Kind,
         /// Whether this bot dialled: then the peer is its parent, else its child.
         side: Side,
         /// The cipher.
@@ -126,6 +131,18 @@ pub enum Event {
     },
     /// Publishing was refused because links are busy, and is possible again.
     Ready,
+    /// Something happened in the ledger.
+    Ledger(Box<LedgerEvent>),
+    /// Somebody without an invitation asks this bot to speak for it: see [`Node::applicants`](super::Node::applicants), and
+    /// answer with [`Node::sponsor`](super::Node::sponsor) or [`Node::dismiss`](super::Node::dismiss).
+    Applied {
+        /// Its key.
+        applicant: BotId,
+        /// Its words, in UTF-8 and unfiltered.
+        words: Bytes,
+    },
+    /// This bot, an applicant, came further on its way in.
+    Joining(JoinState),
 }
 
 /// One place in the queue.

@@ -4,7 +4,10 @@ use alloc::vec::Vec;
 
 use bytes::{BufMut, Bytes};
 
+use super::door::INVITATIONS;
+use super::joining::JOINING;
 use crate::identity::BotId;
+use crate::ledger::{Invitations, LedgerRestoreError};
 use crate::overlay::{Counter, SeenStream, SeenStreams, StreamId};
 use crate::window::SeenWindow;
 use crate::wire::{FixedReader, LayoutError};
@@ -45,14 +48,25 @@ pub enum RestoreError {
         "the record `{0}` is damaged: restore it from a copy, or start without records and be a new stream to others"
     )]
     Damaged(alloc::string::String),
+    /// The records are of another community.
+    #[error("these records are of another community: give each community a place of its own")]
+    OtherCommunity,
+    /// There is nothing to go on from.
+    #[error("there are no records of the community: start with its genesis, or with an invitation")]
+    NoLedger,
+    /// The ledger cannot go on from them.
+    #[error(transparent)]
+    Ledger(#[from] LedgerRestoreError),
     /// The records were written by another bot.
     #[error("these records belong to {0}, not to this bot: give each bot a place of its own")]
     OtherBot(BotId),
 }
 
 const COUNTER: &[u8] = b"posts/counter";
+/// How the keys of the ledger's records begin.
+const LEDGER: &[u8] = b"ledger/";
 const SEEN: &[u8] = b"posts/seen";
-const FORMAT: u8 = 1;
+pub(super) const FORMAT: u8 = 1;
 
 pub(super) fn counter_record(own: BotId, counter: Counter) -> Record {
     let mut value = Vec::with_capacity(49);
@@ -82,6 +96,11 @@ pub(super) fn seen_record(own: BotId, seen: &SeenStreams) -> Record {
 pub(super) struct Restored {
     pub(super) counter: Option<Counter>,
     pub(super) seen: SeenStreams,
+    /// Those of the ledger, read later.
+    pub(super) ledger: Vec<Record>,
+    /// What follows the owner in them.
+    pub(super) joining: Option<Bytes>,
+    pub(super) invitations: Invitations,
 }
 
 impl Restored {
@@ -89,7 +108,8 @@ impl Restored {
     #[cfg(feature = "trace")]
     pub(super) fn records(&self, own: BotId) -> Vec<Record> {
         let seen = self.seen.iter().next().map(|_| seen_record(own, &self.seen));
-        self.counter.map(|counter| counter_record(own, counter)).into_iter().chain(seen).collect()
+        let counter = self.counter.map(|counter| counter_record(own, counter));
+        counter.into_iter().chain(seen).chain(self.ledger.iter().cloned()).collect()
     }
 
     pub(super) fn read(own: BotId, records: impl IntoIterator<Item = Record>) -> Result<Self, RestoreError> {
@@ -98,7 +118,11 @@ impl Restored {
             let damaged =
                 |LayoutError| RestoreError::Damaged(alloc::string::String::from_utf8_lossy(&record.key).into_owned());
             let mut r = FixedReader::new(&record.value);
-            if record.key != COUNTER && record.key != SEEN {
+            if record.key.starts_with(LEDGER) {
+                restored.ledger.push(record);
+                continue;
+            }
+            if ![COUNTER, SEEN, JOINING, INVITATIONS].contains(&&record.key[..]) || record.value.is_empty() {
                 continue;
             }
             let format = r.u8().map_err(damaged)?;
@@ -111,6 +135,10 @@ impl Restored {
             }
             if record.key == COUNTER {
                 restored.counter = Some(read_counter(r).map_err(damaged)?);
+            } else if record.key == JOINING {
+                restored.joining = Some(record.value.slice_ref(r.rest()));
+            } else if record.key == INVITATIONS {
+                restored.invitations = Invitations::from_bytes(r.rest()).map_err(damaged)?;
             } else {
                 restored.seen = read_seen(r).map_err(damaged)?;
             }

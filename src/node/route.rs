@@ -5,8 +5,11 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::Node;
+use super::ledger::Candidate;
 use super::links::{Entry, LinkId, WishState};
 use super::outbox::Event;
+use crate::identity::BotId;
+use crate::ledger::LedgerMessage;
 use crate::link::{Authenticated, CloseReason, Code, Fault, Kind, Link, Side, Step};
 use crate::overlay::{Message, Received};
 use crate::time::Instant;
@@ -49,9 +52,14 @@ impl Node {
 
     fn on_proved(&mut self, now: Instant, id: LinkId) {
         if let Some(entry) = self.links.touch(id) {
-            entry.proved = entry.link().and_then(Link::peer).map(Authenticated::peer);
+            let proof = entry.link().and_then(Link::peer);
+            let is_applicant = proof.is_some_and(|proof| proof.kind() == Kind::Candidate);
+            entry.proved = proof.map(Authenticated::peer);
+            if is_applicant {
+                entry.candidate = Some(Candidate::until(now + Candidate::LASTS));
+            }
         }
-        match self.verdict(id) {
+        match self.verdict(now, id) {
             Verdict::Admit { instead_of } => {
                 self.fulfil_wish(id);
                 if let Some(old) = instead_of {
@@ -78,14 +86,17 @@ impl Node {
     }
 
     /// Roster first, then the string, then duplicates, then room.
-    fn verdict(&mut self, id: LinkId) -> Verdict {
+    fn verdict(&mut self, now: Instant, id: LinkId) -> Verdict {
         let Some(link) = self.links.get(id).and_then(Entry::link) else {
             return Verdict::Drop(Fault::BadFrame);
         };
         let Some(proof) = link.peer() else { return Verdict::Drop(Fault::BadFrame) };
         let peer = proof.peer();
-        // Without a ledger there is nothing that a candidate could apply to.
-        if proof.kind() != Kind::Member || !self.roster.contains(&peer) {
+        if proof.kind() != Kind::Member {
+            return self.verdict_on_applicant(now, id, peer);
+        }
+        let is_impostor = self.council.as_ref().is_some_and(|council| council.is_impostor(&peer, proof.facts()));
+        if is_impostor || !self.roster.contains(&peer) {
             return Verdict::Refuse(Code::UnknownMember, Duration::ZERO);
         }
         if !link.take_string(&self.strings_key, self.peer_strings.entry(peer).or_default()) {
@@ -102,6 +113,17 @@ impl Node {
         }
     }
 
+    /// Without a ledger there is nothing to apply for.
+    fn verdict_on_applicant(&mut self, now: Instant, id: LinkId, peer: BotId) -> Verdict {
+        if self.limits.candidates == 0 || !self.serves_applicants() {
+            Verdict::Refuse(Code::UnknownMember, Duration::ZERO)
+        } else if self.has_room_for_applicant(now, id, peer) {
+            Verdict::Admit { instead_of: None }
+        } else {
+            Verdict::Refuse(Code::Full, Duration::from_secs(60))
+        }
+    }
+
     /// The link that stood in the newcomer's way must show that it lives.
     fn probe_rival(&mut self, now: Instant, newcomer: LinkId) {
         let peer = self.links.get(newcomer).and_then(Entry::peer);
@@ -114,7 +136,9 @@ impl Node {
     /// A wish for the peer of this link is fulfilled by it, whoever dialled; what it was tied to before may end without a
     /// retry.
     fn fulfil_wish(&mut self, id: LinkId) {
-        let peer = self.links.get(id).and_then(Entry::peer);
+        // An applicant's link is none that anybody wished for, but the applicant itself.
+        let entry = self.links.get(id).filter(|entry| entry.candidate.is_none() || entry.dialled.is_some());
+        let peer = entry.and_then(Entry::peer);
         if let Some(wish) = peer.and_then(|peer| self.links.wishes.get_mut(&peer)) {
             wish.state = WishState::Linked(id);
         }
@@ -138,11 +162,13 @@ impl Node {
         self.outbox.notify(Event::LinkUp {
             link: id,
             peer: proof.peer(),
+            kind: proof.kind(),
             side: proof.side(),
             suite: proof.suite(),
             bound: proof.is_bound(),
             facts: proof.facts().clone(),
         });
+        self.convene(now, id);
     }
 
     fn on_message(&mut self, now: Instant, id: LinkId, bytes: &Bytes) {
@@ -151,6 +177,12 @@ impl Node {
         if entry.posts.debt() > 4 * u64::from(self.limits.posts.burst) {
             // The host was asked to stop reading and did not.
             return self.close_entry(now, id, Fault::OverBudget.into(), true);
+        }
+        match &entry.candidate {
+            Some(_) if entry.dialled.is_none() => return self.hear_applicant(now, id, bytes),
+            Some(_) => return self.hear_sponsor(now, id, bytes),
+            None if self.council.is_some() && LedgerMessage::is_one(bytes) => return self.hear_ledger(now, id, bytes),
+            None => {}
         }
         let Ok(message) = Message::decode(bytes) else {
             return self.close_entry(now, id, Fault::BadMessage.into(), true);
@@ -182,7 +214,7 @@ impl Node {
         message.encode(&mut self.scratch);
         let bytes = self.scratch.split().freeze();
         for (id, entry) in self.links.touch_all() {
-            if Some(id) != but {
+            if Some(id) != but && entry.candidate.is_none() {
                 #[cfg(feature = "trace")]
                 if entry.is_open() {
                     self.outbox.tracer.post_out(entry.peer(), id, super::tracer::Seen::of(message));

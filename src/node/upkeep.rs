@@ -16,7 +16,7 @@ impl Node {
     /// reading is paused or resumed.
     pub(super) fn settle(&mut self, now: Instant) {
         let (touched, congested) = self.links.take_touched();
-        let mut overfull = Vec::new();
+        let (mut overfull, mut is_thirsty) = (Vec::new(), false);
         for &id in &touched {
             let Some(entry) = self.links.get_mut(id) else { continue };
             #[cfg(feature = "trace")]
@@ -39,13 +39,20 @@ impl Node {
                 entry.send_waits = true;
                 self.outbox.send(id);
             }
+            is_thirsty |= entry.ledger_waits && entry.queued_bytes < self.limits.queue_low_bytes;
             self.links.set_deadline(id);
+        }
+        if is_thirsty {
+            touched.iter().for_each(|id| self.pump_if_thirsty(now, *id));
         }
         self.links.reuse(touched);
         if !overfull.is_empty() {
             for id in overfull {
                 self.close_entry(now, id, Fault::Stalled.into(), true);
             }
+            return self.settle(now);
+        }
+        if is_thirsty {
             return self.settle(now);
         }
         self.tell_ready();
@@ -98,12 +105,16 @@ impl Node {
         }
         let Some(entry) = self.links.remove(id) else { return };
         let peer = entry.peer();
-        let mut retry_at = None;
         let wish = peer.and_then(|peer| self.links.wishes.get_mut(&peer));
-        if let Some(wish) = wish.filter(|wish| matches!(wish.state, WishState::Linked(link) if link == id)) {
+        let wish = wish.filter(|wish| matches!(wish.state, WishState::Linked(link) if link == id));
+        let was_wished = wish.is_some();
+        if let Some(wish) = wish {
             let open_for = entry.opened_at.map(|opened| now.since(opened));
-            retry_at = Some(wish.retry(now, open_for, &reason, &self.limits, &mut self.random));
+            wish.retry(now, open_for, &reason, &self.limits, &mut self.random);
         }
+        self.adjourn(now, id, &entry, &reason);
+        let wish = peer.and_then(|peer| self.links.wishes.get(&peer)).filter(|_| was_wished);
+        let retry_at = wish.and_then(|wish| if let WishState::Waiting(at) = wish.state { Some(at) } else { None });
         self.outbox.notify(Event::Closed { link: id, peer, reason, retry_at });
     }
 
@@ -113,6 +124,11 @@ impl Node {
         for id in due {
             self.run_link_timer(now, id);
         }
+        self.run_wishes(now);
+    }
+
+    /// Dials whoever is to be dialled by now.
+    pub(super) fn run_wishes(&mut self, now: Instant) {
         while let Some((peer, address)) = self.links.wishes.iter().find_map(|(peer, wish)| match wish.state {
             WishState::Waiting(at) if at <= now => Some((*peer, wish.address.clone())),
             _ => None,
@@ -136,9 +152,13 @@ impl Node {
             Stage::Dialling { until } => (*until <= now).then_some(CloseReason::Unreachable),
             Stage::Live(link) => link.handle_timeout(now),
         };
+        let is_over = entry.candidate.as_ref().is_some_and(|candidate| candidate.until <= now);
         let stalled = entry.is_stalled(now, &self.limits);
         if let Some(reason) = reason.or(stalled.then_some(Fault::Stalled.into())) {
             self.close_entry(now, id, reason, true);
+        } else if is_over {
+            // At the applicant's end there is no news, at the member's it has had its time.
+            self.close_link(now, id, Code::Timeout);
         }
     }
 
@@ -147,6 +167,7 @@ impl Node {
             WishState::Waiting(at) => Some(at),
             WishState::Linked(_) => None,
         });
-        self.links.deadlines().earliest().into_iter().chain(wishes).min()
+        let tick = self.council.as_ref().and_then(|council| council.wake_at());
+        self.links.deadlines().earliest().into_iter().chain(wishes).chain(tick).min()
     }
 }

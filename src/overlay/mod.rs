@@ -76,6 +76,11 @@ impl Hub {
         Self { own: identity.id(), community, crypto, signer, roster, counter, seen, scratch: BytesMut::new() }
     }
 
+    /// Takes posts of these authors from now on.
+    pub fn set_roster(&mut self, roster: Arc<BTreeSet<BotId>>) {
+        self.roster = roster;
+    }
+
     /// Numbers and signs a post; it may leave once [`Hub::counter`] is durable.
     pub fn publish(&mut self, body: &[u8]) -> Post {
         let id = PostId { origin: self.own, stream: self.counter.stream, seq: self.counter.next };

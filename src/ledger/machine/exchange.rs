@@ -110,7 +110,10 @@ impl Ledger {
             }
             LedgerMessage::Pieces(pieces) => {
                 let results: Vec<_> = pieces.iter().map(|bytes| self.take_piece(channel, bytes)).collect();
-                return results.into_iter().find(Result::is_err).unwrap_or(Ok(()));
+                // What a peer did wrong is told before what merely came too late.
+                let faults = [Refusal::Forged, Refusal::Layout].map(Err);
+                let worst = faults.into_iter().find(|fault| results.contains(fault));
+                return worst.or_else(|| results.into_iter().find(Result::is_err)).unwrap_or(Ok(()));
             }
             LedgerMessage::Part { whole, at, of, bytes } => {
                 let Some(peer) = self.peers.get_mut(&channel) else { return Ok(()) };

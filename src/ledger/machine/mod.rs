@@ -46,7 +46,7 @@ use super::certificate::{Certificate, Chain, ChainError, Genesis};
 use super::guest::Guests;
 use super::header::Outcome;
 use super::ids::{HeaderId, Height, Place, StatementId, View};
-use super::roster::Roster;
+use super::roster::{MembershipPath, Roster};
 use super::rules::{Numbers, Rules};
 use super::sealing::Voter;
 use super::statement::{Answer, Application, Body, Statement};
@@ -358,6 +358,10 @@ impl Ledger {
 
     // ---- what it knows ----
 
+    pub(crate) fn crypto(&self) -> &dyn Crypto {
+        &*self.crypto
+    }
+
     /// The community.
     #[must_use]
     pub const fn community(&self) -> &CommunityId {
@@ -368,6 +372,34 @@ impl Ledger {
     #[must_use]
     pub const fn place(&self) -> Place {
         self.chain.place()
+    }
+
+    /// Where the community stood at a height.
+    #[must_use]
+    pub fn place_at(&self, height: Height) -> Option<Place> {
+        let header = *self.headers.get(usize::try_from(height.0).ok()?)?;
+        Some(Place { height, header })
+    }
+
+    /// Whether a key proves that it was a member at a place, as far as this bot can tell: nothing when it cannot.
+    #[must_use]
+    pub fn proves_membership(&self, key: &BotId, place: Place, path: &[u8]) -> Option<bool> {
+        let then = self.chain_at(place.height).filter(|chain| chain.place() == place)?;
+        let path = MembershipPath::from_bytes(path).ok();
+        let len = u32::try_from(then.roster().members().len()).unwrap_or(u32::MAX);
+        Some(path.is_some_and(|path| path.member.key == *key && path.leads_to(&then.roster().root(), len)))
+    }
+
+    /// Whether a member's guest rights ended by a vote, though it is in the roster until the next height.
+    #[must_use]
+    pub fn is_revoked(&self, key: &BotId) -> bool {
+        let joined = self.chain.roster().get(key).map(|member| member.joined_at);
+        joined.is_some_and(|joined| self.guests.revoked(key).is_some_and(|at| at >= joined))
+    }
+
+    /// All keys that have a guest's rights.
+    pub fn guests(&self) -> impl Iterator<Item = BotId> {
+        self.guests.keys().filter(|key| self.guests.is_guest(key))
     }
 
     /// All members.

@@ -51,6 +51,9 @@ pub enum WishError {
     /// Whoever it is about is no member.
     #[error("{0} is no member")]
     NoSuchMember(BotId),
+    /// Nobody with this key waits for this bot's word.
+    #[error("{0} did not ask this bot to speak for it, or was asked for already")]
+    NoSuchApplicant(BotId),
     /// There is no such question.
     #[error("there is no such question: it was judged, or became stale, or never was")]
     NoSuchQuestion,
