@@ -57,6 +57,7 @@
 //! | `timeout` | the host told the time, and something was due | `due` (links and dials) |
 //! | `ready` | publishing was refused and is possible again | |
 //! | `shut_down` | the host asked for it | `links` |
+//! | `ledger` | something happened in the ledger, or to somebody who applies | `event`, and `height` of those that have one |
 //! | `lost` | nobody polled in time; stands where the last lost event stood | `events` |
 
 use alloc::borrow::Cow;
@@ -120,6 +121,7 @@ kinds! {
     Timeout = "timeout": "The host told the time, and something was due.",
     Ready = "ready": "Publishing is possible again.",
     ShutDown = "shut_down": "The host asked for an end of everything.",
+    Ledger = "ledger": "Something happened in the ledger, or on the way into it.",
     Lost = "lost": "Events were not polled in time.",
 }
 

@@ -37,13 +37,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::iter::Peekable;
+use core::time::Duration;
 
 use bytes::Bytes;
 
 use crate::identity::{CommunityId, Identity};
+use crate::ledger::{Answer as Vote, Ask, Invitation, StatementId};
 use crate::link::{Binding, Capabilities, Code};
 use crate::node::{Config, LinkId, Node, PersistId, Record, RestoreError};
-use crate::tape::{Answer, Blank, Entry, Header, Input, Recorder, Recording, output_line, result_line, seconds};
+use crate::tape::{Answer, Blank, Blob, Entry, Header, Input, Recorder, Recording, output_line, result_line, seconds};
 use crate::time::Instant;
 use crate::trace::{Event, UnixMillis};
 
@@ -384,6 +386,13 @@ fn start(header: &Header, config: Config) -> Result<Node, RestoreError> {
     Node::restore(config, &identity, [0; 32], now, records)
 }
 
+/// A question's name; of one that is cut, what is there.
+fn name(bytes: &Blob) -> StatementId {
+    let mut name = [0; 32];
+    name.iter_mut().zip(&bytes.0).for_each(|(out, byte)| *out = *byte);
+    StatementId(name)
+}
+
 /// Tells the node what it was told; what it came to, where it may be refused.
 fn apply(node: &mut Node, input: Input) -> Option<String> {
     let now = Instant::from_nanos(input.now());
@@ -409,6 +418,24 @@ fn apply(node: &mut Node, input: Input) -> Option<String> {
         }
         Input::ShutDown { .. } => node.shut_down(now),
         Input::WallClock { millis, .. } => node.set_wall_clock(now, UnixMillis(millis)),
+        Input::Propose { ask, words, .. } => {
+            let asked = Ask::from_bytes(&ask.0).map(|ask| node.propose(now, ask, words.0));
+            return Some(asked.map_or_else(|| "what is asked cannot be read".into(), |asked| result_line(&asked)));
+        }
+        Input::Withdraw { question, .. } => return Some(result_line(&node.withdraw(now, name(&question)))),
+        Input::Vote { question, answer, .. } => {
+            return Some(result_line(&node.vote(now, name(&question), Vote::from_number(answer))));
+        }
+        Input::Endorse { question, on, .. } => return Some(result_line(&node.endorse(now, name(&question), on))),
+        Input::Leave { .. } => return Some(result_line(&node.leave(now))),
+        Input::ObserveSilence { peer, .. } => return Some(result_line(&node.observe_silence(now, peer.0))),
+        Input::Invite { address, second, millis, .. } => {
+            let made = node.invite(now, &address, second.as_deref(), Duration::from_millis(millis));
+            return Some(result_line(&made.as_ref().map(Invitation::expires_at)));
+        }
+        Input::Sponsor { peer, words, .. } => return Some(result_line(&node.sponsor(now, peer.0, words.0))),
+        Input::Dismiss { peer, .. } => node.dismiss(now, peer.0),
+        Input::TrustStory { .. } => node.trust_story(now),
     }
     None
 }

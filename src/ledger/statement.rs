@@ -203,6 +203,23 @@ impl Ask {
         }
     }
 
+    /// The encoding that it has in a proposal, for recordings.
+    #[cfg(feature = "trace")]
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        Body::Proposal(Proposal { slot: 0, ask: self.clone(), text: Bytes::new() }).put(&mut out);
+        out
+    }
+
+    /// Reads what [`Ask::to_bytes`] wrote.
+    #[cfg(all(feature = "trace", feature = "sim"))]
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut r = FixedReader::new(bytes);
+        let proposal = read_proposal(&mut r).ok()?;
+        r.end().ok()?;
+        Some(proposal.ask)
+    }
+
     const fn number(&self) -> u8 {
         match self {
             Self::Admit(_) => 0,

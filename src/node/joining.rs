@@ -75,6 +75,25 @@ pub enum JoinState {
     Member,
 }
 
+impl JoinState {
+    /// The state in a word.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Dialling => "dialling",
+            Self::Reading { .. } => "reading",
+            Self::WaitsForSponsor => "waits for sponsor",
+            Self::Asked { .. } => "asked",
+            Self::Guest { .. } => "guest",
+            Self::Declined => "declined",
+            Self::Refused { .. } => "refused",
+            Self::Unverified { .. } => "unverified",
+            Self::OtherStory => "other story",
+            Self::Member => "member",
+        }
+    }
+}
+
 /// What an applicant knows and remembers.
 pub(super) struct Joining {
     invitation: Invitation,

@@ -87,6 +87,51 @@ pub(crate) enum Input {
         now: u64,
         millis: u64,
     },
+    Propose {
+        now: u64,
+        ask: Blob,
+        words: Blob,
+    },
+    Withdraw {
+        now: u64,
+        question: Blob,
+    },
+    /// `answer`: 0 no, 1 yes, 2 abstain, 3 none.
+    Vote {
+        now: u64,
+        question: Blob,
+        answer: u8,
+    },
+    Endorse {
+        now: u64,
+        question: Blob,
+        on: bool,
+    },
+    Leave {
+        now: u64,
+    },
+    ObserveSilence {
+        now: u64,
+        peer: Id,
+    },
+    Invite {
+        now: u64,
+        address: String,
+        second: Option<String>,
+        millis: u64,
+    },
+    Sponsor {
+        now: u64,
+        peer: Id,
+        words: Blob,
+    },
+    Dismiss {
+        now: u64,
+        peer: Id,
+    },
+    TrustStory {
+        now: u64,
+    },
 }
 
 variants! { Input:
@@ -103,6 +148,16 @@ variants! { Input:
     11 Close { now link code named }
     12 ShutDown { now }
     13 WallClock { now millis }
+    14 Propose { now ask words }
+    15 Withdraw { now question }
+    16 Vote { now question answer }
+    17 Endorse { now question on }
+    18 Leave { now }
+    19 ObserveSilence { now peer }
+    20 Invite { now address second millis }
+    21 Sponsor { now peer words }
+    22 Dismiss { now peer }
+    23 TrustStory { now }
 }
 
 impl Input {
@@ -120,7 +175,17 @@ impl Input {
             | Self::Forget { now, .. }
             | Self::Close { now, .. }
             | Self::ShutDown { now }
-            | Self::WallClock { now, .. } => *now,
+            | Self::WallClock { now, .. }
+            | Self::Propose { now, .. }
+            | Self::Withdraw { now, .. }
+            | Self::Vote { now, .. }
+            | Self::Endorse { now, .. }
+            | Self::Leave { now }
+            | Self::ObserveSilence { now, .. }
+            | Self::Invite { now, .. }
+            | Self::Sponsor { now, .. }
+            | Self::Dismiss { now, .. }
+            | Self::TrustStory { now } => *now,
         }
     }
 
@@ -149,8 +214,30 @@ impl fmt::Display for Input {
             }
             Self::ShutDown { .. } => f.write_str("shut down"),
             Self::WallClock { now, millis } => write!(f, "wall clock {millis} ms at {}", seconds(*now)),
+            Self::Propose { ask, words, .. } => {
+                write!(f, "propose {} bytes, with {} bytes of words", ask.0.len(), words.0.len())
+            }
+            Self::Withdraw { question, .. } => write!(f, "withdraw {}", short(question)),
+            Self::Vote { question, answer, .. } => {
+                let answer = ["no", "yes", "abstain", "nothing"].get(usize::from(*answer)).unwrap_or(&"?");
+                write!(f, "vote {answer} on {}", short(question))
+            }
+            Self::Endorse { question, on, .. } => {
+                write!(f, "{} {}", if *on { "endorse" } else { "no longer endorse" }, short(question))
+            }
+            Self::Leave { .. } => f.write_str("leave"),
+            Self::ObserveSilence { peer, .. } => write!(f, "observe the silence of {}", peer.0.short()),
+            Self::Invite { address, millis, .. } => write!(f, "invite to {address:?} for {millis} ms"),
+            Self::Sponsor { peer, words, .. } => write!(f, "sponsor {}, {} bytes of words", peer.0.short(), words.0.len()),
+            Self::Dismiss { peer, .. } => write!(f, "dismiss {}", peer.0.short()),
+            Self::TrustStory { .. } => f.write_str("trust the story"),
         }
     }
+}
+
+/// The first bytes of a name.
+fn short(Blob(name): &Blob) -> String {
+    name.iter().take(4).map(|byte| alloc::format!("{byte:02x}")).collect()
 }
 
 /// What crypto or chance said.

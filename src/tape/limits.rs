@@ -57,7 +57,7 @@ macro_rules! limits {
 }
 
 limits! {
-    sizes: half_open children dials window_bytes queue_high_bytes queue_low_bytes queue_max_bytes stall_bytes
+    sizes: half_open children candidates dials window_bytes queue_high_bytes queue_low_bytes queue_max_bytes stall_bytes
         unpersisted_posts unpersisted_bytes outbox;
     spans: dial retry_min retry_max retry_forget stall;
     rates: handshakes posts;

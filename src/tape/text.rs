@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::fmt::{Debug, Display, Write};
 
 use crate::crypto::{Suite, sha256};
-use crate::link::Side;
+use crate::link::{Kind, Side};
 use crate::node::{Action, Event, Output};
 use crate::time::Instant;
 use crate::wire::{FrameKind, HEADER_LEN};
@@ -52,16 +52,17 @@ fn action_line(action: &Action, redacted: bool) -> String {
 
 fn event_line(event: &Event, redacted: bool) -> String {
     match event {
-        Event::LinkUp { link, peer, side, suite, bound, facts } => {
+        Event::LinkUp { link, peer, kind, side, suite, bound, facts } => {
             let side = if *side == Side::Client { "client" } else { "server" };
             let suite = match suite {
                 Suite::Aes256Gcm => "aes-256-gcm",
                 Suite::ChaCha20Poly1305 => "chacha20-poly1305",
             };
+            let kind = if *kind == Kind::Candidate { " (an application)" } else { "" };
             let bound = if *bound { ", bound to TLS" } else { "" };
             let capabilities = facts.capabilities.bits();
             format!(
-                "event link up {}, {peer:?}, {side}, {suite}{bound}, capabilities {capabilities}, epoch {}",
+                "event link up {}, {peer:?}{kind}, {side}, {suite}{bound}, capabilities {capabilities}, epoch {}",
                 link.as_u64(),
                 facts.epoch_height
             )
@@ -88,6 +89,9 @@ fn event_line(event: &Event, redacted: bool) -> String {
         }
         Event::Published { id } => format!("event published {id:?}"),
         Event::Ready => "event ready".into(),
+        Event::Ledger(event) => format!("event ledger {event:?}"),
+        Event::Applied { applicant, words } => format!("event applied {applicant:?}, {} bytes of words", words.len()),
+        Event::Joining(state) => format!("event joining {state:?}"),
     }
 }
 

@@ -106,6 +106,35 @@ pub enum LedgerEvent {
     },
 }
 
+impl LedgerEvent {
+    /// What happened, in a word.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Proposed(_) => "proposed",
+            Self::Reminder { .. } => "reminder",
+            Self::Voted { .. } => "voted",
+            Self::Decided { .. } => "decided",
+            Self::Stale { .. } => "stale",
+            Self::Height { .. } => "height",
+            Self::Equivocator { .. } => "equivocator",
+            Self::Guest { .. } => "guest",
+            Self::Revoked { .. } => "revoked",
+            Self::Forked(_) => "forked",
+            Self::Unsure { .. } => "unsure",
+        }
+    }
+
+    /// The height that it is about, where it is about one.
+    #[must_use]
+    pub const fn height(&self) -> Option<Height> {
+        match self {
+            Self::Decided { height, .. } | Self::Height { height, .. } => Some(*height),
+            _ => None,
+        }
+    }
+}
+
 /// Two stories of one height.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fork {
