@@ -1,5 +1,6 @@
 //! Who is who: a bot's key, its textual form, and the community's name.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
@@ -8,6 +9,8 @@ use bech32::{Bech32m, Hrp};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
+
+use crate::crypto::{Crypto, Signer};
 
 const ID_PREFIX: Hrp = Hrp::parse_unchecked("bot");
 const SECRET_PREFIX: Hrp = Hrp::parse_unchecked("botsecret");
@@ -239,6 +242,12 @@ impl Identity {
     #[must_use]
     pub const fn id(&self) -> BotId {
         self.id
+    }
+
+    /// Signs with the secret half, through a provider: a founder's word in a genesis.
+    #[must_use]
+    pub fn signer(&self, crypto: &dyn Crypto) -> Box<dyn Signer> {
+        crypto.signer(&self.seed)
     }
 
     pub(crate) fn seed(&self) -> &[u8; 32] {

@@ -13,8 +13,8 @@ use super::outbox::Event;
 use super::restore::Record;
 use crate::identity::BotId;
 use crate::ledger::{
-    Application, Ask, Channel, DecidedBy, Invitation, Invitations, InviteError, IssueError, JoinMessage, Ledger, LedgerMessage, Receipt,
-    StatementId, Token, WishError,
+    Application, Ask, Channel, DecidedBy, Invitation, Invitations, InviteError, IssueError, JoinMessage, Ledger,
+    LedgerMessage, Receipt, StatementId, Token, WishError,
 };
 use crate::link::{Code, Fault};
 use crate::time::{Instant, UnixMillis};
@@ -95,12 +95,15 @@ impl Node {
         second_address: Option<&str>,
         lasts: Duration,
     ) -> Result<Invitation, InviteWishError> {
-        record!(self, Invite {
-            now: now.as_nanos(),
-            address: address.into(),
-            second: second_address.map(Into::into),
-            millis: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX)
-        });
+        record!(
+            self,
+            Invite {
+                now: now.as_nanos(),
+                address: address.into(),
+                second: second_address.map(Into::into),
+                millis: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX)
+            }
+        );
         let now = self.clock(now);
         let made = self.make_invitation(now, address, second_address, lasts);
         // The line lets somebody in: a recording has its end only.
@@ -164,9 +167,17 @@ impl Node {
     ///
     /// # Errors
     /// [`WishError`]; with [`WishError::NoSlot`] the applicant goes on waiting.
-    pub fn sponsor(&mut self, now: Instant, applicant: BotId, words: impl Into<Bytes>) -> Result<StatementId, WishError> {
+    pub fn sponsor(
+        &mut self,
+        now: Instant,
+        applicant: BotId,
+        words: impl Into<Bytes>,
+    ) -> Result<StatementId, WishError> {
         let words = words.into();
-        record!(self, Sponsor { now: now.as_nanos(), peer: crate::tape::Id(applicant), words: crate::tape::Blob(words.to_vec()) });
+        record!(
+            self,
+            Sponsor { now: now.as_nanos(), peer: crate::tape::Id(applicant), words: crate::tape::Blob(words.to_vec()) }
+        );
         let now = self.clock(now);
         let asked = self.ask_for(now, applicant, words);
         let result = result!(self, "sponsor", asked);
@@ -242,7 +253,14 @@ impl Node {
         }
     }
 
-    fn take_application(&mut self, now: Instant, id: LinkId, peer: BotId, application: Application, token: Option<Token>) {
+    fn take_application(
+        &mut self,
+        now: Instant,
+        id: LinkId,
+        peer: BotId,
+        application: Application,
+        token: Option<Token>,
+    ) {
         let own = self.id();
         if application.key != peer || application.by != own {
             return self.close_entry(now, id, Fault::BadMessage.into(), true);

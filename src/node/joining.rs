@@ -15,7 +15,7 @@ use super::restore::{FORMAT, Record};
 use crate::crypto::Crypto;
 use crate::identity::{BotId, Identity};
 use crate::ledger::{
-    Applied, Assembly, Channel, Genesis, Invitation, Journal, JoinMessage, Ledger, LedgerMessage, Outcome, Receipt,
+    Applied, Assembly, Channel, Genesis, Invitation, JoinMessage, Journal, Ledger, LedgerMessage, Outcome, Receipt,
     StatementId, Whole, witnesses,
 };
 use crate::link::{CloseReason, Code, Fault, Kind};
@@ -384,9 +384,10 @@ impl Node {
         let Some(council) = &self.council else { return };
         let (Some(joining), Some(ledger)) = (&council.joining, &council.ledger) else { return };
         let sponsor = joining.sponsor();
-        let open = self.links.iter().find(|(_, entry)| {
-            entry.is_open() && entry.dialled == Some(sponsor) && entry.candidate.is_some()
-        });
+        let open = self
+            .links
+            .iter()
+            .find(|(_, entry)| entry.is_open() && entry.dialled == Some(sponsor) && entry.candidate.is_some());
         let Some((id, entry)) = open else { return };
         let height = entry.link().and_then(crate::link::Link::peer).map(|peer| peer.facts().epoch_height);
         let is_read = height.is_some_and(|height| ledger.place().height.0 >= u64::from(height));
@@ -419,7 +420,8 @@ impl Node {
 
     /// There is nothing more to be had from the inviter.
     fn give_up(&mut self, now: Instant) {
-        let Some(sponsor) = self.council.as_ref().and_then(|council| council.joining.as_ref()).map(Joining::sponsor) else {
+        let Some(sponsor) = self.council.as_ref().and_then(|council| council.joining.as_ref()).map(Joining::sponsor)
+        else {
             return;
         };
         self.links.wishes.remove(&sponsor);
@@ -428,7 +430,12 @@ impl Node {
 
     /// Dials the inviter as what this bot has become.
     fn come_as_oneself(&mut self, now: Instant) {
-        let candidates: Vec<BotId> = self.links.iter().filter(|(_, entry)| entry.candidate.is_some() && entry.dialled.is_some()).filter_map(|(_, entry)| entry.dialled).collect();
+        let candidates: Vec<BotId> = self
+            .links
+            .iter()
+            .filter(|(_, entry)| entry.candidate.is_some() && entry.dialled.is_some())
+            .filter_map(|(_, entry)| entry.dialled)
+            .collect();
         for sponsor in candidates {
             self.leave_candidacy(now, sponsor);
             if let Some(wish) = self.links.wishes.get_mut(&sponsor) {
@@ -484,4 +491,3 @@ impl Node {
         (kind == Kind::Candidate).then(|| Candidate::until(now + PATIENCE.max(self.limits.times.handshake)))
     }
 }
-

@@ -209,11 +209,7 @@ impl Candidate {
 
 impl Node {
     /// Lets the ledger work, and does then what it asks.
-    pub(super) fn in_council<R>(
-        &mut self,
-        now: Instant,
-        work: impl FnOnce(&mut Ledger, UnixMillis) -> R,
-    ) -> Option<R> {
+    pub(super) fn in_council<R>(&mut self, now: Instant, work: impl FnOnce(&mut Ledger, UnixMillis) -> R) -> Option<R> {
         let council = self.council.as_mut()?;
         let wall = council.wall.at(now);
         let result = work(council.ledger.as_mut()?, wall);

@@ -24,7 +24,11 @@ impl Node {
         #[cfg(feature = "trace")]
         if let Some(tape) = &self.tape {
             let asked = crate::tape::Blob(ask.to_bytes());
-            tape.input(crate::tape::Input::Propose { now: now.as_nanos(), ask: asked, words: crate::tape::Blob(words.to_vec()) });
+            tape.input(crate::tape::Input::Propose {
+                now: now.as_nanos(),
+                ask: asked,
+                words: crate::tape::Blob(words.to_vec()),
+            });
         }
         let now = self.clock(now);
         let asked = self.wish_of(now, |ledger| ledger.propose(ask, words));
@@ -47,11 +51,14 @@ impl Node {
     /// # Errors
     /// [`WishError`].
     pub fn vote(&mut self, now: Instant, question: StatementId, answer: Option<Answer>) -> Result<(), WishError> {
-        record!(self, Vote {
-            now: now.as_nanos(),
-            question: crate::tape::Blob(question.0.to_vec()),
-            answer: answer.map_or(3, Answer::number)
-        });
+        record!(
+            self,
+            Vote {
+                now: now.as_nanos(),
+                question: crate::tape::Blob(question.0.to_vec()),
+                answer: answer.map_or(3, Answer::number)
+            }
+        );
         let now = self.clock(now);
         let done = self.wish_of(now, |ledger| ledger.vote(question, answer));
         result!(self, "vote", done)

@@ -228,7 +228,9 @@ impl fmt::Display for Input {
             Self::Leave { .. } => f.write_str("leave"),
             Self::ObserveSilence { peer, .. } => write!(f, "observe the silence of {}", peer.0.short()),
             Self::Invite { address, millis, .. } => write!(f, "invite to {address:?} for {millis} ms"),
-            Self::Sponsor { peer, words, .. } => write!(f, "sponsor {}, {} bytes of words", peer.0.short(), words.0.len()),
+            Self::Sponsor { peer, words, .. } => {
+                write!(f, "sponsor {}, {} bytes of words", peer.0.short(), words.0.len())
+            }
             Self::Dismiss { peer, .. } => write!(f, "dismiss {}", peer.0.short()),
             Self::TrustStory { .. } => f.write_str("trust the story"),
         }

@@ -1,0 +1,4 @@
+//! Nodes with a ledger: how a community of whole bots admits and removes members.
+
+mod joining;
+mod town;
