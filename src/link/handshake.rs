@@ -425,7 +425,7 @@ impl WaitOk {
 pub(super) struct Hello {
     prologue: Prologue,
     bound: bool,
-    kind: Kind,
+    pub(super) kind: Kind,
     suite: Suite,
     client_e: [u8; 32],
     body1: Vec<u8>,

@@ -439,6 +439,15 @@ impl Link {
         }
     }
 
+    /// As what the peer knocks, at [`Step::Hello`]; nothing is proved yet.
+    #[must_use]
+    pub fn knocks_as(&self) -> Option<Kind> {
+        match &self.state {
+            State::Hello(hello) => Some(hello.kind),
+            _ => None,
+        }
+    }
+
     /// Whether messages can be sent.
     #[must_use]
     pub const fn is_open(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The member's side of joining: invitations, applicants, and what they are told.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -21,6 +21,8 @@ use crate::time::{Instant, UnixMillis};
 
 /// Applications that wait for this bot's owner, or for a slot: as many as may be linked at a time.
 const MAX_WAITING: usize = 8;
+/// Those whom the owner declined and who are not shown to it again: 64, some names a year.
+const MAX_DECLINED: usize = 64;
 /// How long an applicant may be linked without an application before it makes room for another.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -63,6 +65,8 @@ pub(super) struct Door {
     waiting: BTreeMap<BotId, Waiting>,
     /// Questions that this bot asked for applicants.
     asked: BTreeMap<BotId, StatementId>,
+    /// Whom the owner does not speak for, the newest last.
+    declined: VecDeque<BotId>,
 }
 
 impl Door {
@@ -76,7 +80,8 @@ impl Door {
             let receipt = if ledger.is_guest(key) { Receipt::Guest(*question) } else { Receipt::Asked(*question) };
             return Some(receipt);
         }
-        self.waiting.get(key).map(|waiting| waiting.receipt)
+        let waiting = self.waiting.get(key).map(|waiting| waiting.receipt);
+        waiting.or_else(|| self.declined.contains(key).then_some(Receipt::Declined))
     }
 }
 
@@ -189,15 +194,15 @@ impl Node {
     pub fn dismiss(&mut self, now: Instant, applicant: BotId) {
         record!(self, Dismiss { now: now.as_nanos(), peer: crate::tape::Id(applicant) });
         let now = self.clock(now);
-        if let Some(council) = &mut self.council
-            && let Some(waiting) = council.door.waiting.get_mut(&applicant)
+        if let Some(door) = self.council.as_mut().map(|council| &mut council.door)
+            && door.waiting.remove(&applicant).is_some()
         {
-            waiting.receipt = Receipt::Declined;
+            door.declined.push_back(applicant);
+            if door.declined.len() > MAX_DECLINED {
+                door.declined.pop_front();
+            }
         }
         self.answer_applicants(now);
-        if let Some(council) = &mut self.council {
-            council.door.waiting.remove(&applicant);
-        }
         self.settle(now);
     }
 
@@ -289,6 +294,9 @@ impl Node {
         if is_good == Some(false) {
             return self.tell_applicant(now, id, Receipt::NotInvited);
         }
+        if token.is_none() && council.door.declined.contains(&peer) {
+            return self.tell_applicant(now, id, Receipt::Declined);
+        }
         if council.door.waiting.len() >= MAX_WAITING && !council.door.waiting.contains_key(&peer) {
             return self.tell_applicant(now, id, Receipt::Later);
         }
@@ -324,7 +332,7 @@ impl Node {
     pub(super) fn answer_applicants(&mut self, now: Instant) {
         let Some(council) = &self.council else { return };
         let Some(ledger) = &council.ledger else { return };
-        if council.door.asked.is_empty() && council.door.waiting.is_empty() {
+        if council.door.asked.is_empty() && council.door.waiting.is_empty() && council.door.declined.is_empty() {
             return;
         }
         let news: Vec<(LinkId, Receipt)> = self

@@ -99,6 +99,9 @@ impl Council {
                 let is_member = ledger.as_ref().is_some_and(|ledger| ledger.roster().get(&identity.id()).is_some());
                 let is_same = joining.as_ref().is_some_and(|joining| *joining.invitation() == *invitation);
                 if !is_same && !(is_member && joining.is_none()) {
+                    if let Some(ledger) = &mut ledger {
+                        ledger.forget_application();
+                    }
                     joining = Some(Joining::new(*invitation, words, identity, crypto.clone()));
                 }
             }

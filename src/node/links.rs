@@ -382,6 +382,11 @@ impl Links {
         self.entries.values().filter(|entry| entry.is_half_open()).count()
     }
 
+    /// Applicants that were answered and have proved nothing yet.
+    pub(super) fn applicants_knocking(&self) -> usize {
+        self.entries.values().filter(|entry| entry.candidate.is_some() && entry.is_half_open()).count()
+    }
+
     pub(super) fn children(&self) -> usize {
         let is_child = |entry: &Entry| entry.dialled.is_none() && entry.candidate.is_none() && entry.is_open();
         self.entries.values().filter(|entry| is_child(entry)).count()

@@ -14,6 +14,9 @@ use crate::link::{Authenticated, CloseReason, Code, Fault, Kind, Link, Side, Ste
 use crate::overlay::{Message, Received};
 use crate::time::Instant;
 
+/// Handshakes of applicants under way: 16, so that strangers who know the community leave the slots to members.
+const HALF_OPEN_APPLICANTS: usize = 16;
+
 /// How a peer that proved its key is met.
 enum Verdict {
     Admit { instead_of: Option<LinkId> },
@@ -40,7 +43,12 @@ impl Node {
     }
 
     fn on_hello(&mut self, now: Instant, id: LinkId) {
-        let allowed = self.handshakes.try_take(now);
+        let is_applicant = self.links.get(id).and_then(Entry::link).and_then(Link::knocks_as) == Some(Kind::Candidate);
+        let has_room = !is_applicant || self.links.applicants_knocking() < HALF_OPEN_APPLICANTS;
+        let allowed = has_room && self.handshakes.try_take(now);
+        if let Some(entry) = self.links.touch(id).filter(|_| is_applicant) {
+            entry.candidate = Some(Candidate::until(now + Candidate::LASTS));
+        }
         let Some(link) = self.links.touch(id).and_then(Entry::link_mut) else { return };
         if !allowed {
             link.refuse(now, Code::Full, Duration::from_secs(1));
@@ -52,12 +60,7 @@ impl Node {
 
     fn on_proved(&mut self, now: Instant, id: LinkId) {
         if let Some(entry) = self.links.touch(id) {
-            let proof = entry.link().and_then(Link::peer);
-            let is_applicant = proof.is_some_and(|proof| proof.kind() == Kind::Candidate);
-            entry.proved = proof.map(Authenticated::peer);
-            if is_applicant {
-                entry.candidate = Some(Candidate::until(now + Candidate::LASTS));
-            }
+            entry.proved = entry.link().and_then(Link::peer).map(Authenticated::peer);
         }
         match self.verdict(now, id) {
             Verdict::Admit { instead_of } => {

@@ -13,7 +13,8 @@ use crate::ledger::ids::StatementId;
 use crate::ledger::roster::Roster;
 use crate::ledger::rules::Rules;
 use crate::ledger::statement::{Application, Ask, Body, MAX_TEXT};
-use crate::ledger::{Height, Outcome};
+use crate::ledger::{HeaderId, Height, Outcome};
+use crate::wire::FixedReader;
 
 /// What a peer may say and gets to hear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(super) enum Scope {
 /// them; as many as the rules say, or all others.
 #[must_use]
 pub fn witnesses(
-    newest: crate::ledger::HeaderId,
+    newest: HeaderId,
     applicant: &BotId,
     sponsor: &BotId,
     roster: &Roster,
@@ -87,9 +88,48 @@ impl Ledger {
             return Err(WishError::TooLong(text.len()));
         }
         let application = Application::new(&self.community, self.own, sponsor, nonce, text, &*self.signer);
-        self.persist(records::APPLICATION.into(), application.to_bytes().into());
         self.application = Some(application.clone());
+        self.applied = None;
+        self.write_application();
         Ok(application)
+    }
+
+    /// Forgets this bot's own application, before it applies elsewhere.
+    pub fn forget_application(&mut self) {
+        self.applied = None;
+        if self.application.take().is_some() {
+            self.write_application();
+        }
+    }
+
+    /// Remembers the question that this bot's application became.
+    pub(super) fn follow_own_application(&mut self) {
+        let question = self.application.as_ref().and_then(|application| self.question_of(application));
+        if question.is_some() && self.applied != question {
+            self.applied = question;
+            self.write_application();
+        }
+    }
+
+    fn write_application(&mut self) {
+        let body = self.application.as_ref().map(|application| {
+            let mut body = alloc::vec![u8::from(self.applied.is_some())];
+            body.extend(self.applied.iter().flat_map(|question| question.0));
+            body.extend(application.to_bytes());
+            body
+        });
+        self.persist(records::APPLICATION.into(), body.unwrap_or_default().into());
+    }
+
+    pub(super) fn restore_application(&mut self, body: &[u8]) -> Option<()> {
+        let mut r = FixedReader::new(body);
+        self.applied = match r.u8().ok()? {
+            0 => None,
+            1 => Some(StatementId(*r.array().ok()?)),
+            _ => return None,
+        };
+        self.application = Some(Application::from_bytes(r.rest()).ok()?);
+        Some(())
     }
 
     /// This bot's own application, until it is a member.

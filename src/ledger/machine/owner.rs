@@ -345,9 +345,7 @@ impl Ledger {
                 for id in ours {
                     self.say(Body::Accept(id));
                 }
-                if let Some(question) = self.application.as_ref().and_then(|ours| self.question_of(ours)) {
-                    self.applied = Some(question);
-                }
+                self.follow_own_application();
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::ledger::certificate::{Certificate, Genesis};
 use crate::ledger::guest::Guests;
 use crate::ledger::ids::{HeaderId, Height, Place};
 use crate::ledger::sealing::{AckProof, Voter};
-use crate::ledger::statement::{Application, Ballot, Body, MAX_ANSWERS, Statement};
+use crate::ledger::statement::{Ballot, Body, MAX_ANSWERS, Statement};
 use crate::time::UnixMillis;
 use crate::wire::FixedReader;
 
@@ -98,7 +98,7 @@ impl Ledger {
         let last = ours.keys().rev().find_map(|key| core::str::from_utf8(key).ok()?.strip_prefix(CERTIFICATE));
         let last = last.map(|digits| u64::from_str_radix(digits, 16).map_err(|_| damaged(CERTIFICATE.as_bytes())));
         if let Some(body) = ours.get(APPLICATION) {
-            ledger.application = Some(Application::from_bytes(body).map_err(|_| damaged(APPLICATION))?);
+            ledger.restore_application(body).ok_or_else(|| damaged(APPLICATION))?;
         }
         for height in 1..=last.transpose()?.unwrap_or(0) {
             let key = certificate_key(Height(height));
