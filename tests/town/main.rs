@@ -1,4 +1,5 @@
 //! Nodes with a ledger: how a community of whole bots admits and removes members.
 
 mod joining;
+mod life;
 mod town;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use interbot::crypto::Pure;
-use interbot::ledger::{Answer, Founding, Genesis, Invitation, Journal, LedgerEvent, Preset, Rules, StatementId};
+use interbot::ledger::{Answer, Ask, Founding, Genesis, Invitation, Journal, LedgerEvent, Preset, Rules, StatementId};
 use interbot::link::Binding;
-use interbot::node::{Action, Config, Event, JoinState, LinkId, Node, Output, PersistId, Record};
+use interbot::node::{Action, Config, Event, JoinState, LinkId, Node, Output, PersistId, Record, RestoreError};
 use interbot::{BotId, CommunityId, Identity, Instant, UnixMillis};
 
 /// When every town is founded.
@@ -144,7 +144,11 @@ impl Town {
         self.restart_with(at, config);
     }
 
-    pub(crate) fn restart_with(&mut self, at: usize, mut config: Config) {
+    pub(crate) fn restart_with(&mut self, at: usize, config: Config) {
+        self.try_restart(at, config).expect("its own records");
+    }
+
+    pub(crate) fn try_restart(&mut self, at: usize, mut config: Config) -> Result<(), RestoreError> {
         config.crypto = Arc::new(Pure);
         let now = self.instant();
         let bot = &mut self.bots[at];
@@ -152,8 +156,9 @@ impl Town {
         let records = bot.disk.iter().map(|(key, value)| Record { key: key.clone(), value: value.clone() });
         let seed = [at as u8 ^ 0x5a ^ bot.starts << 4; 32];
         let node = Node::restore(config, &bot.identity, seed, now, records.collect::<Vec<_>>());
-        bot.node = Some(node.expect("its own records"));
+        bot.node = Some(node?);
         self.pump();
+        Ok(())
     }
 
     pub(crate) fn node(&mut self, at: usize) -> &mut Node {
@@ -324,6 +329,24 @@ impl Town {
             _ => None,
         });
         states.collect()
+    }
+
+    /// Asks for rules that differ in the number of witnesses.
+    pub(crate) fn amend(&mut self, at: usize, witnesses: u8) -> StatementId {
+        let rules = self.node(at).ledger().expect("it has a ledger").rules().clone();
+        let ask = Ask::Amend(Rules { witnesses, ..rules });
+        self.do_at(at, |node, now| node.propose(now, ask, &b"other rules"[..])).expect("a member asks")
+    }
+
+    /// Whether a bot's application was handed such a post.
+    pub(crate) fn heard(&self, at: usize, body: &[u8]) -> bool {
+        self.bots[at].events.iter().any(|event| matches!(event, Event::Post { post, .. } if *post.body() == *body))
+    }
+
+    /// Whether the first bot counts this answer of another one.
+    pub(crate) fn voted(&mut self, who: usize, question: StatementId, answer: Answer) -> bool {
+        let ledger = self.node(0).ledger().expect("it has a ledger");
+        ledger.votes(&question).any(|(member, given)| member == id(who) && given == answer)
     }
 
     pub(crate) fn questions(&mut self, at: usize) -> Vec<StatementId> {

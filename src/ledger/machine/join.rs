@@ -30,13 +30,7 @@ pub(super) enum Scope {
 /// Members that an applicant hears before it trusts anything: by lot of the newest header, so that its sponsor cannot choose
 /// them; as many as the rules say, or all others.
 #[must_use]
-pub fn witnesses(
-    newest: HeaderId,
-    applicant: &BotId,
-    sponsor: &BotId,
-    roster: &Roster,
-    rules: &Rules,
-) -> Vec<BotId> {
+pub fn witnesses(newest: HeaderId, applicant: &BotId, sponsor: &BotId, roster: &Roster, rules: &Rules) -> Vec<BotId> {
     let mut others: Vec<_> = roster
         .active()
         .map(|member| member.key)

@@ -435,6 +435,13 @@ impl Ledger {
         open.into_iter().map(|(_, question)| question).collect()
     }
 
+    /// What members answered to a question so far, as far as this bot knows; until the sealing each may change its answer.
+    pub fn votes(&self, question: &StatementId) -> impl Iterator<Item = (BotId, Answer)> {
+        let answers =
+            self.pool.ballots().filter_map(|ballot| Some((ballot.author(), ballot.ballot()?.answer(question)?)));
+        answers.collect::<Vec<_>>().into_iter()
+    }
+
     /// Whether a key has a guest's rights.
     #[must_use]
     pub fn is_guest(&self, key: &BotId) -> bool {
