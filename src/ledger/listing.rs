@@ -341,7 +341,9 @@ pub fn fits(at: &Standpoint<'_>, statement: &Statement) -> Result<(), Misfit> {
     let member = at.roster.get(&author).filter(|member| member.joined_at <= place.height);
     match statement.body() {
         Body::Accept(_) => return if is_here { Ok(()) } else { Err(Misfit::Place) },
-        Body::Wake | Body::Witness(_) if !is_here => return Err(Misfit::Place),
+        Body::Wake | Body::Witness(_) | Body::Lost { .. } | Body::Recall { .. } if !is_here => {
+            return Err(Misfit::Place);
+        }
         Body::Wake if member.is_none_or(|member| member.standing != Standing::Dormant) => return Err(Misfit::Author),
         _ if member.is_none() => return Err(Misfit::Author),
         _ => {}

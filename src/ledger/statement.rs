@@ -20,6 +20,9 @@ pub const MAX_ANSWERS: usize = 240;
 /// Proposals of one sponsor at one height: slots 0 to 3.
 pub const SLOTS: u8 = 4;
 
+/// Most promises that one Recall names: of each of four kinds the newest, or the two that conflict.
+const MAX_PROMISES: u8 = 8;
+
 const SIGNATURE: usize = 64;
 /// kind, author, height, header
 const HEAD: usize = 1 + 32 + 8 + 32;
@@ -363,6 +366,20 @@ pub enum Body {
     },
     /// A member that an applicant did not choose tells it where the community stands; names its application's proposal.
     Witness(StatementId),
+    /// A member lost its records: it promises nothing until the others told what it had promised here.
+    Lost {
+        /// Only grows.
+        number: u64,
+    },
+    /// What the author holds of the promises of a member that lost its records.
+    Recall {
+        /// That member.
+        subject: BotId,
+        /// Of its Lost.
+        number: u64,
+        /// Names of its last Seal, Ack, Commit and Status, as pieces; sorted, each once.
+        promises: Vec<[u8; 32]>,
+    },
 }
 
 impl Body {
@@ -380,6 +397,8 @@ impl Body {
             Self::Commit { .. } => 10,
             Self::Status { .. } => 11,
             Self::Witness(_) => 12,
+            Self::Lost { .. } => 13,
+            Self::Recall { .. } => 14,
         }
     }
 
@@ -406,6 +425,13 @@ impl Body {
             Self::Withdraw(proposal) | Self::Accept(proposal) | Self::Witness(proposal) => out.extend(proposal.0),
             Self::Ballot(ballot) => out.extend(ballot.to_bytes()),
             Self::Wake | Self::Leave => {}
+            Self::Lost { number } => out.extend(number.to_be_bytes()),
+            Self::Recall { subject, number, promises } => {
+                out.extend(subject.as_bytes());
+                out.extend(number.to_be_bytes());
+                out.push(u8::try_from(promises.len()).unwrap_or(u8::MAX));
+                promises.iter().for_each(|name| out.extend(name));
+            }
             Self::Endorse { proposal, number, on } => {
                 out.extend(proposal.0);
                 out.extend(number.to_be_bytes());
@@ -450,6 +476,18 @@ impl Body {
                 Self::Status { view, locked }
             }
             12 => Self::Witness(StatementId(*r.array()?)),
+            13 => Self::Lost { number: r.u64()? },
+            14 => {
+                let (subject, number, count) = (read_known_key(r)?, r.u64()?, r.u8()?);
+                if count > MAX_PROMISES {
+                    return Err(LayoutError);
+                }
+                let promises: Vec<[u8; 32]> = (0..count).map(|_| r.array().copied()).collect::<Result<_, _>>()?;
+                if !promises.is_sorted_by(|a, b| a < b) {
+                    return Err(LayoutError);
+                }
+                Self::Recall { subject, number, promises }
+            }
             _ => return Err(LayoutError),
         })
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use interbot::ledger::{
-    Answer, Ask, Body, Height, Journal, Ledger, LedgerEvent, LedgerRestoreError, Outcome, Rules, Statement,
+    Answer, Ask, Body, Height, Journal, Ledger, LedgerEvent, LedgerRestoreError, Outcome, Rules, Statement, WishError,
 };
 use interbot::{Identity, UnixMillis};
 
-use crate::village::{Village, agreeable, id, rules, seed};
+use crate::village::{Village, agreeable, amend, id, rules, seed};
 
 /// The whole round, with a bot that dies at a write and comes back a u later; whether it died at all.
 fn round_with_a_death(at: usize, write: u64, slow: bool) -> bool {
@@ -325,4 +325,30 @@ fn records_do_not_pile_up() {
         most = most.max(village.bots[1].disk.keys().filter(|key| key.starts_with(b"ledger/piece/")).count());
     }
     assert!(most <= 8, "{most} records of pieces between rounds");
+}
+
+#[test]
+fn who_lost_its_journal_hears_everybody_through_the_only_member_that_it_is_linked_with() {
+    let mut village = Village::found_apart(rules(), 7);
+    (1..7).for_each(|at| village.link(0, at));
+    village.bots.iter_mut().for_each(|bot| bot.habit = Some(Answer::Yes));
+    let question = amend(&mut village, 1, 2);
+    // Without two of seven a quorum is all that are left: the round is stuck behind the sixth, which has promised something.
+    village.crash(4);
+    village.crash(5);
+    assert!(village.pass_until(400, |village| village.bots[0].ledger.as_ref().is_some_and(|ledger| ledger.view().1)));
+    village.crash(6);
+    village.pass(40);
+    village.restart_empty_beside(6, 0);
+    village.pass(3);
+    let lost = village.ledger(6).vote(question, Some(Answer::No));
+    assert_eq!(lost, Err(WishError::Unsure), "two have not told what it had promised");
+    for at in [4, 5] {
+        village.restart_beside(at, 0);
+    }
+    village.pass(3);
+    assert_eq!(village.ledger(6).vote(question, Some(Answer::Yes)), Ok(()));
+    assert!(village.pass_until(400, |village| village.height(6).0 == 1));
+    village.assert_one_story();
+    (0..7).for_each(|at| village.assert_honest(at));
 }

@@ -287,6 +287,24 @@ impl Village {
         self.meet(at);
     }
 
+    /// The same, and it finds its way to one other only.
+    pub(crate) fn restart_empty_beside(&mut self, at: usize, other: usize) {
+        self.bots[at].disk.clear();
+        let (crypto, now) = (self.crypto.clone(), self.clock(at));
+        let ledger = Ledger::new(crypto, &self.bots[at].identity, &self.genesis, Journal::Lost, now);
+        self.bots[at].ledger = Some(ledger);
+        self.link(at, other);
+    }
+
+    /// It comes back with what its disk has, and finds its way to one other only.
+    pub(crate) fn restart_beside(&mut self, at: usize, other: usize) {
+        let records: Vec<_> = self.bots[at].disk.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let (crypto, now) = (self.crypto.clone(), self.clock(at));
+        let ledger = Ledger::restore(crypto, &self.bots[at].identity, now, records).expect("its own records");
+        self.bots[at].ledger = Some(ledger);
+        self.link(at, other);
+    }
+
     /// Its disk takes so many writes more, then the bot is gone.
     pub(crate) fn dies_after(&mut self, at: usize, writes: u64) {
         self.bots[at].disk_lasts = Some(writes);

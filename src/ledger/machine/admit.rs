@@ -273,6 +273,12 @@ impl Ledger {
                 }
                 _ => Err(Refusal::NotAllowed(author)),
             },
+            Body::Lost { .. } => self.check_active(&author, place.height),
+            Body::Recall { subject, number, .. } => {
+                self.check_active(&author, place.height)?;
+                let lost = self.pool.in_slot(&Slot::Lost(*subject)).next().map(|held| super::pool::number(&held.piece));
+                if lost == Some(*number) && *subject != author { Ok(()) } else { Err(Refusal::Unknown) }
+            }
             Body::Ack { view, .. } | Body::Commit { view, .. } | Body::Status { view, .. } => {
                 self.is_here(place)?;
                 self.check_view(*view)?;

@@ -165,18 +165,23 @@ impl Ledger {
 
     /// Tells every applicant whose witness this bot is where the community stands.
     pub(super) fn bear_witness(&mut self) {
-        let applicants: Vec<StatementId> = self
+        let is_new = |id: &StatementId| !self.round.witnessed.contains(id);
+        let applicants: Vec<(StatementId, bool)> = self
             .pool
             .proposals()
-            .filter(|(statement, proposal, _)| match &proposal.ask {
-                Ask::Admit(application) => self.witnesses(&application.key, &statement.author()).contains(&self.own),
-                _ => false,
+            .filter_map(|(statement, proposal, _)| match &proposal.ask {
+                Ask::Admit(application) => Some((statement, application)).filter(|_| is_new(&statement.id())),
+                _ => None,
             })
-            .map(|(statement, _, _)| statement.id())
-            .filter(|id| !self.has_own(&Slot::Witness(self.own, *id)))
+            .map(|(statement, application)| {
+                (statement.id(), self.witnesses(&application.key, &statement.author()).contains(&self.own))
+            })
             .collect();
-        for id in applicants {
-            self.say(Body::Witness(id));
+        for (id, is_witness) in applicants {
+            self.round.witnessed.insert(id);
+            if is_witness && !self.has_own(&Slot::Witness(self.own, id)) {
+                self.say(Body::Witness(id));
+            }
         }
     }
 

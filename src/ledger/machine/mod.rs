@@ -9,6 +9,7 @@ mod decisions;
 mod events;
 mod exchange;
 mod join;
+mod lost;
 mod message;
 mod owner;
 mod peers;
@@ -19,7 +20,7 @@ mod round;
 mod seal;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -161,6 +162,8 @@ pub struct Ledger {
     outbox: VecDeque<LedgerAction>,
     /// How much of a question's window was over when the owner was last reminded.
     reminded: BTreeMap<StatementId, u8>,
+    /// When this bot last told a member what it had promised.
+    recalled_at: BTreeMap<BotId, u64>,
     /// Members whose ballots wait, so that a replacement a second does not cost everybody one.
     held_back: BTreeMap<BotId, u64>,
     last_spread: BTreeMap<BotId, u64>,
@@ -228,6 +231,7 @@ impl Ledger {
             writes: 0,
             outbox: VecDeque::new(),
             reminded: BTreeMap::new(),
+            recalled_at: BTreeMap::new(),
             held_back: BTreeMap::new(),
             last_spread: BTreeMap::new(),
             compared_at: 0,
@@ -621,63 +625,8 @@ impl Ledger {
         let roster = self.chain.roster();
         self.yes_heard.retain(|id, _| self.pool.get(&PieceId::from(*id)).is_some());
         self.last_spread.retain(|author, _| roster.get(author).is_some());
+        self.recalled_at.retain(|member, _| roster.get(member).is_some());
         self.held_back.retain(|author, _| roster.get(author).is_some());
-    }
-
-    /// This bot lost what it promised: it waits for the word of every other active member.
-    fn lose_promises(&mut self) {
-        if self.chain.roster().get_active(&self.own).is_none() {
-            return;
-        }
-        let others: BTreeSet<BotId> =
-            self.chain.roster().active().map(|member| member.key).filter(|key| *key != self.own).collect();
-        if !others.is_empty() {
-            self.notify(LedgerEvent::Unsure { unheard: others.iter().copied().collect() });
-            self.round.unheard = Some(others);
-        }
-    }
-
-    /// A member holds what this bot holds: nothing that it promised is unknown there.
-    fn hear(&mut self, member: &BotId) {
-        let numbers = self.numbers;
-        let Some(unheard) = &mut self.round.unheard else { return };
-        unheard.remove(member);
-        if !unheard.is_empty() {
-            // A quorum that had committed before the records were lost would have an honest one among so many.
-            let heard = numbers.active as usize - 1 - unheard.len();
-            let enough = (numbers.active - numbers.quorum + numbers.faults + 1) as usize;
-            self.round.is_next_new |= heard >= enough && !self.round.has_commits();
-            return;
-        }
-        let (mut view, mut locked) = (View(0), None);
-        let own = self.own;
-        let votes: Vec<Body> = self
-            .pool
-            .iter()
-            .filter_map(|(_, held)| match &held.piece {
-                Piece::Statement(statement) if statement.author() == own => Some(statement.body().clone()),
-                Piece::Offer(offer) if offer.seal.author() == own => Some(offer.seal.body().clone()),
-                _ => None,
-            })
-            .collect();
-        for vote in &votes {
-            match vote {
-                Body::Seal { view: in_view, .. }
-                | Body::Ack { view: in_view, .. }
-                | Body::Status { view: in_view, .. } => {
-                    view = view.max(*in_view);
-                }
-                Body::Commit { view: in_view, header } => locked = locked.max(Some((*in_view, *header))),
-                _ => {}
-            }
-        }
-        view = locked.map_or(view, |(in_view, _)| view.max(in_view));
-        let sealed = votes.iter().any(|vote| matches!(vote, Body::Seal { view: at, .. } if *at == view));
-        let acked = votes.iter().any(|vote| matches!(vote, Body::Ack { view: at, .. } if *at == view));
-        self.round.voter = Voter::recalled(view, sealed, acked, locked);
-        self.round.unheard = None;
-        self.lost = false;
-        self.write_voter();
     }
 
     /// What became of a question, for as long as anybody could ask again.

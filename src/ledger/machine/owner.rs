@@ -282,7 +282,7 @@ impl Ledger {
         subjects.iter().for_each(|subject| self.look_for_silent(subject));
     }
 
-    fn next_number(&mut self) -> u64 {
+    pub(super) fn next_number(&mut self) -> u64 {
         self.number = self.number.saturating_add(1).max(self.clock.wall.0 / 1000);
         self.number
     }
@@ -309,6 +309,7 @@ impl Ledger {
 
     /// A bot that is up answers, also for an owner who did not vote yet; one that slept wakes; an applicant says that it is here.
     pub(super) fn answer_by_itself(&mut self) {
+        self.ask_what_was_promised();
         // One that lost its records may have said another thing under the same number.
         if self.forked.is_some() || self.round.unheard.is_some() {
             return;
@@ -325,6 +326,7 @@ impl Ledger {
                     self.cast();
                 }
                 self.bear_witness();
+                self.recall_promises();
             }
             Some(false) => {
                 if self.answered_at != Some(height) && !self.has_own(&Slot::Wake(self.own)) {

@@ -42,13 +42,18 @@ pub(super) enum Slot {
     Silence(BotId, BotId),
     Lock(View),
     Witness(BotId, StatementId),
+    Lost(BotId),
+    Recall(BotId, BotId),
 }
 
 /// What decides between pieces of one slot, before their names do.
-fn number(piece: &Piece) -> u64 {
+pub(super) fn number(piece: &Piece) -> u64 {
     match piece {
         Piece::Statement(statement) => match statement.body() {
-            Body::Ballot(Ballot { number, .. }) | Body::Endorse { number, .. } => *number,
+            Body::Ballot(Ballot { number, .. })
+            | Body::Endorse { number, .. }
+            | Body::Lost { number }
+            | Body::Recall { number, .. } => *number,
             _ => 0,
         },
         Piece::Silence(silence) => silence.report.place.height.0,
@@ -82,6 +87,8 @@ fn of_statement(statement: &Statement) -> Slot {
         Body::Commit { view, .. } => Slot::Commit(*view, author),
         Body::Status { view, .. } => Slot::Status(*view, author),
         Body::Witness(proposal) => Slot::Witness(author, *proposal),
+        Body::Lost { .. } => Slot::Lost(author),
+        Body::Recall { subject, .. } => Slot::Recall(author, *subject),
     }
 }
 
@@ -96,7 +103,9 @@ const fn room(slot: &Slot) -> usize {
         | Slot::Backing(_)
         | Slot::Silence(..)
         | Slot::Lock(_)
-        | Slot::Witness(..) => 1,
+        | Slot::Witness(..)
+        | Slot::Lost(_)
+        | Slot::Recall(..) => 1,
         _ => 2,
     }
 }
@@ -336,6 +345,15 @@ impl Pool {
         let first = Slot::Withdraw(StatementId([0; 32]));
         self.from(first).take_while(move |(slot, _)| is_item(slot)).filter_map(|(_, held)| match &held.piece {
             Piece::Statement(statement) => Some((statement, held.since)),
+            _ => None,
+        })
+    }
+
+    /// Members that lost their records, and the numbers under which they said so.
+    pub(super) fn lost(&self) -> impl Iterator<Item = (BotId, u64)> {
+        let first = Slot::Lost(BotId::proved([0; 32]));
+        self.slots.range(first..).map_while(|(slot, ids)| match slot {
+            Slot::Lost(member) => Some((*member, number(&self.pieces.get(ids.first()?)?.piece))),
             _ => None,
         })
     }

@@ -25,6 +25,10 @@ pub(super) struct Round {
     pub(super) view_since: Option<u64>,
     /// Active members whose word on what this one promised is still to come: it lost its records, and promises nothing.
     pub(super) unheard: Option<BTreeSet<BotId>>,
+    /// Under which number they were asked.
+    pub(super) lost_number: Option<u64>,
+    /// Applications of which this bot has found out whether it is their witness, and said so.
+    pub(super) witnessed: BTreeSet<StatementId>,
     /// Of one that lost its records: whether the next height cannot have begun before that.
     pub(super) is_next_new: bool,
     pub(super) offers: BTreeMap<PieceId, Judged>,
@@ -65,6 +69,8 @@ impl Round {
             proof: None,
             view_since: None,
             unheard: None,
+            lost_number: None,
+            witnessed: BTreeSet::new(),
             is_next_new: false,
             offers: BTreeMap::new(),
             sealer: None,
