@@ -333,17 +333,16 @@ fn who_lost_its_journal_hears_everybody_through_the_only_member_that_it_is_linke
     (1..7).for_each(|at| village.link(0, at));
     village.bots.iter_mut().for_each(|bot| bot.habit = Some(Answer::Yes));
     let question = amend(&mut village, 1, 2);
-    // Without two of seven a quorum is all that are left: the round is stuck behind the sixth, which has promised something.
-    village.crash(4);
-    village.crash(5);
+    // Without three of seven there is no quorum: the round is stuck when the last one has promised something.
+    (3..6).for_each(|at| village.crash(at));
     assert!(village.pass_until(400, |village| village.bots[0].ledger.as_ref().is_some_and(|ledger| ledger.view().1)));
     village.crash(6);
     village.pass(40);
     village.restart_empty_beside(6, 0);
     village.pass(3);
     let lost = village.ledger(6).vote(question, Some(Answer::No));
-    assert_eq!(lost, Err(WishError::Unsure), "two have not told what it had promised");
-    for at in [4, 5] {
+    assert_eq!(lost, Err(WishError::Unsure), "three have not told what it had promised");
+    for at in 3..6 {
         village.restart_beside(at, 0);
     }
     village.pass(3);
