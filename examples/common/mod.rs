@@ -26,7 +26,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const MAX_OPENING: usize = 256;
 
 /// Any stream that a link runs over.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// The host's clock: nanoseconds since it was made.
@@ -436,7 +436,8 @@ impl Host {
     }
 }
 
-async fn dial(address: &str, tls: Option<Tls>) -> std::io::Result<(Box<dyn Stream>, Binding)> {
+/// Opens a stream to an address, with TLS or bare.
+pub(crate) async fn dial(address: &str, tls: Option<Tls>) -> std::io::Result<(Box<dyn Stream>, Binding)> {
     let address = tokio::net::lookup_host(address).await?.next().ok_or(std::io::ErrorKind::NotFound)?;
     let stream = socket_for(address)?.connect(address).await?;
     stream.set_nodelay(true)?;

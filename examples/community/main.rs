@@ -1,13 +1,14 @@
 //! A community of bots over real sockets, in one process: they link up as a tree, one of them reads a text and publishes it
-//! line by line, all others get every line, once and in order.
+//! line by line, all others get every line, once and in order. With `--votes` they found a community instead, and decide who
+//! is in it.
 //!
 //! `cargo run --release --example community -- --help` lists the options.
 
-#[allow(dead_code, reason = "these bots keep no records")]
 #[path = "../common/mod.rs"]
 mod common;
 mod report;
 mod tree;
+mod votes;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -36,7 +37,8 @@ const PACE: Duration = Duration::from_millis(1);
 /// How long to listen for duplicates once everything is there.
 const AFTERMATH: Duration = Duration::from_millis(300);
 
-/// A community of bots over real sockets: one reads a text and publishes each line, all others get every line once.
+/// A community of bots over real sockets: one reads a text and publishes each line, all others get every line once. With
+/// --votes a story of seven bots who decide by vote who is in.
 #[derive(Parser)]
 struct Options {
     /// Bots to start, one of them client-only.
@@ -57,6 +59,9 @@ struct Options {
     /// One JSON object on the last line of standard output; progress goes to standard error.
     #[arg(long)]
     json: bool,
+    /// Tells how a community founds itself, votes members in and out, and catches a cheat; takes a minute.
+    #[arg(long, conflicts_with_all = ["bots", "posts", "feed", "json"])]
+    votes: bool,
 }
 
 fn main() -> std::process::ExitCode {
@@ -72,6 +77,9 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
+    if options.votes {
+        return tokio::runtime::Runtime::new()?.block_on(votes::run(options.seed, options.plain));
+    }
     let lines = read_feed(options)?;
     let posts = options.posts.unwrap_or(u32::try_from(lines.len())?);
     // Each link is two sockets in this one process.

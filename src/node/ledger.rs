@@ -244,12 +244,13 @@ impl Node {
                 }
             }
         }
+        // First, as whoever is out at the new height hears it before its links close.
+        for id in sends {
+            self.pump(now, id);
+        }
         if is_new {
             self.follow_roster(now);
             self.ask_for_waiting(now);
-        }
-        for id in sends {
-            self.pump(now, id);
         }
         if let Some(council) = &mut self.council
             && let Some(ledger) = &council.ledger

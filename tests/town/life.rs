@@ -40,6 +40,20 @@ fn a_removed_member_loses_its_links_and_nobody_hears_it_any_more() {
 }
 
 #[test]
+fn a_removed_member_that_did_not_see_the_commits_is_told_before_its_links_close() {
+    let mut town = Town::found(5);
+    town.everybody_says(Answer::Yes);
+    town.do_at(1, |node, now| node.propose(now, Ask::Remove { subject: id(4), reports: Vec::new() }, &b"spam"[..]))
+        .expect("a member asks");
+    town.run(100);
+    // Without its own Commit, what it hears of the others' is one short.
+    town.bots[4].slow_disk = true;
+    assert!(town.run_until(ROUND, |town| !town.is_member(0, 4)));
+    assert_eq!((town.height(0), town.height(4)), (1, 1));
+    assert_eq!(town.node(4).links().count(), 0);
+}
+
+#[test]
 fn a_member_leaves_when_the_next_height_says_so() {
     let mut town = Town::found(5);
     town.do_at(4, |node, now| node.leave(now)).expect("a member leaves");

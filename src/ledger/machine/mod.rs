@@ -581,6 +581,13 @@ impl Ledger {
         let pool = &self.pool;
         self.peers.values_mut().for_each(|peer| peer.turn_over(pool));
         self.say_here_to_all();
+        // Whoever is out loses its links and can ask nobody: it is told without being asked.
+        let is_out = |peer: &&mut Peer| header.changes.departed.iter().any(|(key, _)| *key == peer.key);
+        for peer in self.peers.values_mut().filter(is_out) {
+            let last = Height(header.height.0.saturating_sub(1));
+            let after = peer.place.map_or(last, |place| place.height.min(last));
+            peer.send_certificates(Some(after), header.height, &self.genesis);
+        }
         Ok(())
     }
 

@@ -1,0 +1,551 @@
+//! A community founds itself, admits and removes members by vote, catches a cheat, and proves all of it: real nodes on real
+//! sockets, with a window of some seconds in place of a week. Every line is printed once it has happened and was checked.
+
+mod cast;
+mod liar;
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cast::{Cast, Who};
+use interbot::crypto::Pure;
+use interbot::ledger::{
+    Answer, Ask, Ballot, Body, Certificate, Chain, Conflict, Founding, Genesis, Height, Invitation, Journal, Ledger,
+    LedgerEvent, Outcome, Preset, Proof, Rules, Statement, StatementId, Vote,
+};
+use interbot::node::{Config, Event, JoinState};
+use interbot::{BotId, CommunityId};
+use liar::Call;
+
+use crate::common::Tls;
+use Who::{Ann, Bob, Cleo, Dan, Eve, Frank, Gina};
+
+/// What goes wrong is told in words.
+pub(crate) type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// Long enough for votes and views on a busy machine, and short enough to watch.
+const WINDOW: Duration = Duration::from_secs(8);
+/// How long anything but a round may take.
+const SOON: Duration = Duration::from_secs(20);
+/// How long a round may take: its window, and then more views than a machine that is not stuck needs.
+const ROUND: Duration = Duration::from_secs(45);
+/// How long to listen for what must not be heard.
+const SILENCE: Duration = Duration::from_millis(500);
+/// How long an invitation lasts.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Tells the story; whether it went as it should.
+pub(crate) async fn run(seed: u64, is_plain: bool) -> Done<bool> {
+    let tls = if is_plain { None } else { Some(Tls::new()?) };
+    let mut story = Story::begin(Cast::new(seed, tls))?;
+    match story.tell().await {
+        Ok(()) => Ok(true),
+        Err(error) => {
+            eprintln!("community: {error}");
+            Ok(false)
+        }
+    }
+}
+
+struct Story {
+    cast: Cast,
+    genesis: Genesis,
+    /// The story as an outsider follows it, who has nothing but the genesis and the certificates.
+    chain: Chain,
+    certificates: Vec<Bytes>,
+}
+
+impl Story {
+    fn begin(cast: Cast) -> Done<Self> {
+        let founding = Founding {
+            rules: Rules::preset(Preset::Village).with_vote_window(WINDOW),
+            founders: vec![cast.id(Ann)],
+            opened_at: Cast::wall(),
+            nonce: [1; 16],
+            text: Bytes::from_static(b"a village"),
+        };
+        let signature = founding.sign(&*cast.identity(Ann).signer(&Pure));
+        let genesis = Genesis::new(founding, &[(cast.id(Ann), signature)], &Pure)?;
+        Ok(Self { chain: Chain::start(&genesis), genesis, cast, certificates: Vec::new() })
+    }
+
+    async fn tell(&mut self) -> Done {
+        println!(
+            "A community that nobody owns, played by real bots on loopback; a vote that takes a week takes {WINDOW:?} here."
+        );
+        self.found().await?;
+        let tie = self.apply().await?;
+        self.remove().await?;
+        self.catch_up().await?;
+        self.convict().await?;
+        self.verify_late().await?;
+        self.prove(tie).await?;
+        self.compare().await
+    }
+
+    // ---- the acts ----
+
+    async fn found(&mut self) -> Done {
+        self.act("One founds, three are invited");
+        let config = Config::founded(self.genesis.clone(), Journal::New, Cast::wall());
+        self.cast.start(Ann, config)?;
+        self.cast.shows(SOON, Ann, "is a member", |node| node.ledger().map(drop)).await?;
+        let name = hex(&self.community().as_bytes()[..8]);
+        self.say(Ann, format!("founds {name}…, alone: her own yes is a majority"));
+        let mut asked = Vec::new();
+        for (who, words) in [(Bob, "I log what is said"), (Cleo, "I know the weather"), (Dan, "I play trivia")] {
+            let invitation = self.invite(Ann).await?;
+            if who == Bob {
+                let line = invitation.to_string();
+                self.say(Ann, format!("writes three lines: {}… ({} letters)", &line[..24], line.len()));
+            }
+            self.apply_with(who, &invitation, words)?;
+            asked.push((who, self.asked(who).await?));
+        }
+        self.say("all 3", "dial ann, prove their keys, read the story from the genesis, and are asked for");
+        for (_, question) in &asked {
+            self.vote(*question, &[(Ann, Answer::Yes)]).await?;
+        }
+        for (who, _) in &asked {
+            self.becomes_guest(*who, &[Ann]).await?;
+        }
+        self.say(Ann, "says yes to each; at once they are guests: they may talk, and not yet vote");
+        self.seal(1, &[Ann, Bob, Cleo, Dan]).await?;
+        for (who, question) in &asked {
+            self.decided(*question, Outcome::Passed, &[Ann]).await?;
+            self.is_member(*who).await?;
+        }
+        Ok(())
+    }
+
+    /// Two apply, one gets in; the other's question is handed on, to be looked at later.
+    async fn apply(&mut self) -> Done<StatementId> {
+        self.act("Two apply, one gets in");
+        let (for_eve, for_frank) = (self.invite(Bob).await?, self.invite(Dan).await?);
+        self.apply_with(Eve, &for_eve, "I announce birthdays")?;
+        self.apply_with(Frank, &for_frank, "I sell watches")?;
+        let eve = self.asked(Eve).await?;
+        self.say(
+            Eve,
+            "applies through bob, \"I announce birthdays\"; ann, cleo and dan bear witness that bob's story is theirs",
+        );
+        let frank = self.asked(Frank).await?;
+        self.say(Frank, "applies through dan, \"I sell watches\"; ann, bob and cleo bear witness");
+        let (yes, no) = (Answer::Yes, Answer::No);
+        self.vote(eve, &[(Ann, yes), (Bob, yes), (Cleo, yes), (Dan, no)]).await?;
+        self.vote(frank, &[(Ann, no), (Bob, no), (Cleo, yes), (Dan, yes)]).await?;
+        self.becomes_guest(Eve, &[Ann, Bob, Cleo, Dan]).await?;
+        self.say(
+            "votes",
+            "eve: 3 yes, 1 no; frank: 2 yes, 2 no. Three yes are a quorum: eve is a guest before the window is over",
+        );
+        self.post(Eve, "today is ann's birthday").await?;
+        self.heard_by(Eve, &[Ann, Bob, Cleo, Dan]).await?;
+        self.say(Eve, "posts \"today is ann's birthday\": heard by all four");
+        self.post(Frank, "watches, half price").await?;
+        self.unheard(Frank, &[Ann, Bob, Cleo, Dan]).await?;
+        self.say(Frank, "posts too: heard by nobody");
+        self.cast.cut_off(Cleo).await;
+        self.say(Cleo, "loses power; her vote is cast and counts");
+        self.seal(2, &[Ann, Bob, Dan]).await?;
+        self.decided(eve, Outcome::Passed, &[Ann, Bob, Dan]).await?;
+        self.decided(frank, Outcome::Refused, &[Ann, Bob, Dan]).await?;
+        self.is_member(Eve).await?;
+        let refused = |node: &interbot::node::Node| {
+            let state = node.join_state();
+            matches!(state, Some(JoinState::Refused { outcome: Outcome::Refused })).then_some(())
+        };
+        self.cast.shows(SOON, Frank, "hears that it is refused", refused).await?;
+        self.say(Frank, "is told that a tie is a no");
+        self.cast.stop(Frank).await?;
+        Ok(frank)
+    }
+
+    async fn remove(&mut self) -> Done {
+        self.act("One is voted out");
+        for _ in 0..3 {
+            self.post(Eve, "buy my soap").await?;
+        }
+        self.say(Eve, "posts \"buy my soap\", three times; bob has had enough and asks what a removal would do:");
+        let ask = Ask::Remove { subject: self.cast.id(Eve), reports: Vec::new() };
+        let weighed = ask.clone();
+        let effect = self.cast.read(Bob, move |ledger| ledger.what_if(&weighed)).await?;
+        self.expect(effect.after.active + 1 == effect.before.active, "the removal would take one member")?;
+        self.more(self.cast.with_names(&effect.to_string()).replace('\n', "; "));
+        let question = self.cast.with(Bob, |node, now| node.propose(now, ask, &b"adverts"[..])).await??;
+        self.vote(question, &[(Ann, Answer::Yes), (Bob, Answer::Yes), (Dan, Answer::Yes)]).await?;
+        self.say("votes", "ann, bob and dan say yes; eve is not counted, and cleo is still dark");
+        self.seal(3, &[Ann, Bob, Dan, Eve]).await?;
+        self.decided(question, Outcome::Passed, &[Ann, Bob, Dan]).await?;
+        let eve = self.cast.id(Eve);
+        let has_none = |node: &interbot::node::Node| node.links().all(|link| link.open_since.is_none()).then_some(());
+        let let_go = move |node: &interbot::node::Node| node.links().all(|link| link.peer != Some(eve)).then_some(());
+        self.cast.shows(SOON, Eve, "has no link any more", has_none).await?;
+        self.cast.shows(SOON, Bob, "has no link with eve any more", let_go).await?;
+        self.say(
+            Eve,
+            "her links are closed, by both ends: her own bot knows that she is out, and even helped to seal it",
+        );
+        self.cast.stop(Eve).await
+    }
+
+    async fn catch_up(&mut self) -> Done {
+        self.act("One was away");
+        let config = Config::remembered(self.community(), Cast::wall());
+        self.cast.start(Cleo, config)?;
+        let knew = self.cast.read(Cleo, |ledger| ledger.place().height.0).await?;
+        self.say(Cleo, format!("starts again from her records, at height {knew}, and dials ann"));
+        self.expect(knew == 1, "cleo slept through two heights")?;
+        let (ann, address, began) = (self.cast.id(Ann), self.cast.address(Ann).to_owned(), self.cast.clock.now());
+        self.cast.with(Cleo, move |node, now| node.dial(now, ann, address)).await??;
+        self.stand_at(3, &[Cleo]).await?;
+        let took = self.cast.clock.now().since(began);
+        self.say(Cleo, format!("is at height 3 after {}: fetched 2 certificates and checked them", millis(took)));
+        Ok(())
+    }
+
+    async fn convict(&mut self) -> Done {
+        self.act("One cheats");
+        let rules = Rules { witnesses: 2, ..self.chain.rules().clone() };
+        let words = &b"two will do"[..];
+        let question = self.cast.with(Bob, move |node, now| node.propose(now, Ask::Amend(rules), words)).await??;
+        self.say(Bob, "asks for other rules: two witnesses for a newcomer in place of three");
+        self.cast.stop(Dan).await?;
+        let dan = self.cast.id(Dan);
+        let signer = self.cast.identity(Dan).signer(&Pure);
+        let sign = |answer| {
+            let ballot = Ballot { number: u64::from(u32::MAX), answers: vec![(question, answer)] };
+            Statement::new(&self.community(), dan, self.chain.place(), Body::Ballot(ballot), &*signer)
+        };
+        let identity = interbot::Identity::from_secret_text(&self.cast.identity(Dan).secret_text())?;
+        let setup =
+            self.cast.read(Ann, move |ledger| Call::setup(ledger, &identity).map_err(|e| e.to_string())).await??;
+        let mut calls = Vec::new();
+        for (who, ballot) in [(Ann, sign(Answer::Yes)?), (Cleo, sign(Answer::No)?)] {
+            let call = Call {
+                setup: setup.clone(),
+                to: self.cast.id(who),
+                address: self.cast.address(who).to_owned(),
+                clock: self.cast.clock,
+                tls: self.cast.tls().cloned(),
+            };
+            calls.push((who, tokio::spawn(call.say(ballot.bytes().clone()))));
+        }
+        self.say(Dan, "his owner runs another program with his key: it tells ann YES and cleo NO, under one number");
+        let honest = [Ann, Bob, Cleo];
+        self.cast
+            .all_saw(SOON, &honest, "holds the evidence", |event| {
+                matches!(ledger_event(event), Some(LedgerEvent::Equivocator { member, conflict: Conflict::TwoBallots }) if *member == dan)
+            })
+            .await?;
+        self.say("all 3", "ann, bob and cleo hold both ballots, with dan's signature on each: no word against word");
+        self.vote(question, &honest.map(|who| (who, Answer::Yes))).await?;
+        let header = self.seal(4, &honest).await?.header;
+        self.expect(header.changes.departed.iter().any(|(key, _)| *key == dan), "the height is without dan")?;
+        self.expect(self.chain.rules().witnesses == 2, "the rules have changed")?;
+        for (who, call) in calls {
+            let reason = tokio::time::timeout(SOON, call).await.map_err(|_| "nobody hung up on the liar")???;
+            self.expect(!matches!(reason, interbot::link::CloseReason::Fault(_)), "the liar spoke the link properly")?;
+            if who == Ann {
+                self.say(
+                    Dan,
+                    format!("his link is closed; his ballots counted as no answer, the new rules stand: \"{reason}\""),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn verify_late(&mut self) -> Done {
+        self.act("One comes late, and believes nobody");
+        let invitation = self.invite(Cleo).await?;
+        let checkpoint = invitation.checkpoint().map_or(0, |height| height.0);
+        self.expect(checkpoint == 4, "the invitation carries a checkpoint")?;
+        self.say(Cleo, "writes a line for gina; half a hash in it names the true height 4");
+        self.apply_with(Gina, &invitation, "I translate")?;
+        let question = self.asked(Gina).await?;
+        let up = self.cast.saw(Gina, |event| matches!(event, Event::LinkUp { .. }).then_some(()));
+        let read = self.cast.saw(Gina, |event| match event {
+            Event::Joining(JoinState::Reading { height }) => (*height >= checkpoint).then_some(()),
+            Event::Joining(JoinState::Dialling) => None,
+            Event::Joining(_) => Some(()),
+            _ => None,
+        });
+        let (Some((up, ())), Some((read, ()))) = (up, read) else { return Err("gina read nothing".into()) };
+        let took = millis(read.since(up));
+        self.say(Gina, format!("checks {checkpoint} certificates from the genesis up to the checkpoint in {took}; ann and bob bear witness"));
+        let honest = [Ann, Bob, Cleo];
+        self.vote(question, &honest.map(|who| (who, Answer::Yes))).await?;
+        self.becomes_guest(Gina, &honest).await?;
+        self.say(Gina, "is a guest: all three say yes");
+        self.seal(5, &[Ann, Bob, Cleo, Gina]).await?;
+        self.is_member(Gina).await
+    }
+
+    /// Why frank is not in, for anybody who has nothing but bytes.
+    async fn prove(&mut self, question: StatementId) -> Done {
+        self.act("Why is frank not in?");
+        let (proof, explained) = self.cast.read(Ann, move |ledger| ledger.explain(&question)).await??;
+        for line in self.cast.with_names(&explained.to_string()).lines() {
+            self.more(line);
+        }
+        self.expect(explained.voted(Vote::Yes).len() == 2 && explained.voted(Vote::No).len() == 2, "two and two")?;
+        // From here on nothing but bytes: no bot, no clock, no network.
+        let (genesis, proof) = (Bytes::from(self.genesis.to_bytes()), Bytes::from(proof.to_bytes()));
+        let began = self.cast.clock.now();
+        let genesis = Genesis::from_bytes(&genesis, &Pure)?;
+        let story: Vec<_> =
+            self.certificates.iter().map(|bytes| Certificate::from_bytes(bytes)).collect::<Result<_, _>>()?;
+        let read = Proof::from_bytes(&genesis.community(), &proof)?;
+        let verified = read.verify_from_genesis(&genesis, &story, &Pure)?;
+        let took = millis(self.cast.clock.now().since(began));
+        self.expect(verified == explained, "the proof says what ann said")?;
+        self.say(
+            "proof",
+            format!("{} bytes, verified from the genesis without clock or network in {took}: the same", proof.len()),
+        );
+        Ok(())
+    }
+
+    async fn compare(&mut self) -> Done {
+        self.act("Where everybody stands");
+        let members = [Ann, Bob, Cleo, Gina];
+        for who in members {
+            let (place, roster) = self.cast.read(who, |ledger| (ledger.place(), ledger.roster().clone())).await?;
+            self.say(who, format!("height {}, header {}", place.height.0, hex(&place.header.0[..8])));
+            let is_equal = place == self.chain.place() && roster == *self.chain.roster();
+            self.expect(is_equal, "all members tell one story")?;
+        }
+        let listed: Vec<BotId> = self.chain.roster().members().iter().map(|member| member.key).collect();
+        self.expect(
+            listed.len() == 4 && members.iter().all(|who| listed.contains(&self.cast.id(*who))),
+            "four members",
+        )?;
+        self.say("all 4", "are equal, and equal to what an outsider finds who follows the certificates alone");
+        let health = self.cast.read(Ann, Ledger::health).await?;
+        self.expect(health.blocked.is_none(), "nothing is blocked")?;
+        self.say("health", self.cast.with_names(&health.to_string()));
+        for who in members {
+            self.cast.stop(who).await?;
+        }
+        println!("\n5 heights in {:.0} s: everything above was checked as it happened", self.seconds());
+        Ok(())
+    }
+
+    // ---- what happens in several of them ----
+
+    /// An invitation whose record is durable.
+    async fn invite(&self, who: Who) -> Done<Invitation> {
+        const OPEN: &str = "door/invitations";
+        let address = self.cast.address(who).to_owned();
+        let before = self.cast.record(who, OPEN);
+        let invitation = self.cast.with(who, move |node, now| node.invite(now, &address, None, HOUR)).await??;
+        let is_written = async || Ok((self.cast.record(who, OPEN) != before).then_some(()));
+        self.cast.until(SOON, "an invitation is written down", is_written).await?;
+        Ok(invitation)
+    }
+
+    /// A newcomer starts with nothing but a line of text, and a few words for the members' owners.
+    fn apply_with(&mut self, who: Who, invitation: &Invitation, words: &'static str) -> Done {
+        let line = invitation.to_string();
+        self.cast.start(who, Config::invited(line.parse()?, words, Cast::wall()))
+    }
+
+    /// Waits until the members are asked for a newcomer, and every witness told it the same story.
+    async fn asked(&self, who: Who) -> Done<StatementId> {
+        let asked = |node: &interbot::node::Node| match node.join_state()? {
+            JoinState::Asked { question, unheard } if unheard.is_empty() => Some(question),
+            _ => None,
+        };
+        self.cast.shows(SOON, who, "is asked for, and its witnesses were heard", asked).await
+    }
+
+    /// Owners answer; each answer is durable when this returns.
+    async fn vote(&self, question: StatementId, answers: &[(Who, Answer)]) -> Done {
+        for (who, answer) in answers.iter().copied() {
+            let is_here = move |node: &interbot::node::Node| {
+                node.ledger()?.questions().iter().any(|open| open.id == question).then_some(())
+            };
+            self.cast.shows(SOON, who, "has the question", is_here).await?;
+            self.cast.with(who, move |node, now| node.vote(now, question, Some(answer))).await??;
+        }
+        for (who, answer) in answers.iter().copied() {
+            let is_cast = |event: &Event| matches!(ledger_event(event), Some(LedgerEvent::Voted { answers }) if answers.contains(&(question, answer)));
+            self.cast.all_saw(SOON, &[who], "has voted", is_cast).await?;
+        }
+        Ok(())
+    }
+
+    async fn becomes_guest(&self, who: Who, at: &[Who]) -> Done {
+        let guest = self.cast.id(who);
+        let is_it = |event: &Event| matches!(ledger_event(event), Some(LedgerEvent::Guest { key }) if *key == guest);
+        self.cast.all_saw(SOON, at, &format!("knows {} as a guest", who.name()), is_it).await?;
+        let is_in = |node: &interbot::node::Node| {
+            let is_guest = matches!(node.join_state(), Some(JoinState::Guest { .. }));
+            (is_guest && node.links().any(|link| link.open_since.is_some())).then_some(())
+        };
+        self.cast.shows(SOON, who, "is linked as a guest", is_in).await
+    }
+
+    async fn is_member(&self, who: Who) -> Done {
+        let key = self.cast.id(who);
+        let is_in = move |node: &interbot::node::Node| {
+            let is_active = node.ledger()?.roster().get_active(&key).is_some();
+            (is_active && node.join_state().is_none()).then_some(())
+        };
+        self.cast.shows(SOON, who, "knows that it is a member", is_in).await
+    }
+
+    async fn decided(&self, question: StatementId, outcome: Outcome, at: &[Who]) -> Done {
+        let is_it = |event: &Event| {
+            matches!(ledger_event(event), Some(LedgerEvent::Decided { proposal, outcome: found, .. })
+                if (*proposal, *found) == (question, outcome))
+        };
+        self.cast.all_saw(SOON, at, &format!("hears {outcome:?}"), is_it).await
+    }
+
+    async fn post(&self, who: Who, text: &'static str) -> Done {
+        self.cast.with(who, move |node, now| node.publish(now, text.as_bytes())).await??;
+        Ok(())
+    }
+
+    async fn heard_by(&self, author: Who, by: &[Who]) -> Done {
+        let author_id = self.cast.id(author);
+        let is_it = |event: &Event| matches!(event, Event::Post { post, .. } if post.id().origin == author_id);
+        self.cast.all_saw(SOON, by, &format!("hears {}", author.name()), is_it).await
+    }
+
+    async fn unheard(&self, author: Who, by: &[Who]) -> Done {
+        tokio::time::sleep(SILENCE).await;
+        let author_id = self.cast.id(author);
+        for who in by {
+            let heard = self.cast.saw(*who, |event| match event {
+                Event::Post { post, .. } => (post.id().origin == author_id).then_some(()),
+                _ => None,
+            });
+            self.expect(heard.is_none(), &format!("{} hears nothing of {}", who.name(), author.name()))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a height, follows it as an outsider does, and says who sealed what.
+    async fn seal(&mut self, height: u64, present: &[Who]) -> Done<Certificate> {
+        let first = present[0];
+        self.stand_at(height, &[first]).await?;
+        let bytes = self.cast.read(first, move |ledger| ledger.certificate(Height(height)).cloned()).await?;
+        let bytes = bytes.ok_or("a height is its certificate")?;
+        let certificate = Certificate::from_bytes(&bytes)?;
+        let (before, quorum) = (self.chain.roster().clone(), self.chain.numbers().quorum);
+        self.chain.follow(&certificate, &Pure)?;
+        self.certificates.push(bytes);
+        self.stand_at(height, present).await?;
+        let signers: Vec<_> = certificate.signers(&before).map(|member| self.cast.name(&member.key)).collect();
+        let after = self.chain.roster();
+        let names = |keys: Vec<BotId>| listed(&keys.iter().map(|key| self.cast.name(key)).collect::<Vec<_>>());
+        let came: Vec<BotId> =
+            after.members().iter().map(|it| it.key).filter(|key| before.get(key).is_none()).collect();
+        let went: Vec<BotId> =
+            before.members().iter().map(|it| it.key).filter(|key| after.get(key).is_none()).collect();
+        let mut changes = Vec::new();
+        if !came.is_empty() {
+            changes.push(format!("{} {} in", names(came.clone()), if came.len() == 1 { "is" } else { "are" }));
+        }
+        if !went.is_empty() {
+            changes.push(format!("{} is out", names(went)));
+        }
+        let count = after.members().len();
+        let signed = format!("{} signed ({quorum} must)", listed(&signers));
+        self.say(format!("HEIGHT {height}"), format!("{}; {count} members now; {signed}", changes.join(", ")));
+        Ok(certificate)
+    }
+
+    /// Waits until these bots stand at a height, on the one header that the outsider has.
+    async fn stand_at(&self, height: u64, whos: &[Who]) -> Done {
+        for who in whos {
+            let is_there = move |node: &interbot::node::Node| {
+                let place = node.ledger()?.place();
+                (place.height.0 >= height).then_some(place)
+            };
+            let place = self.cast.shows(ROUND, *who, &format!("is at height {height}"), is_there).await?;
+            if self.chain.place().height.0 == height {
+                self.expect(place == self.chain.place(), &format!("{} has the same header", who.name()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn expect(&self, holds: bool, what: &str) -> Done {
+        if holds { Ok(()) } else { Err(format!("{}: it does not hold that {what}", self.cast.act).into()) }
+    }
+
+    fn community(&self) -> CommunityId {
+        self.genesis.community()
+    }
+
+    // ---- telling ----
+
+    fn seconds(&self) -> f64 {
+        self.cast.clock.now().since(interbot::Instant::ZERO).as_secs_f64()
+    }
+
+    fn act(&mut self, title: &'static str) {
+        self.cast.act = title;
+        println!("\n{title}");
+    }
+
+    fn say(&self, who: impl Speaker, what: impl Display) {
+        println!("{:>6.1} s  {:<8}  {what}", self.seconds(), who.name());
+    }
+
+    /// Goes on with what was said last.
+    fn more(&self, what: impl Display) {
+        println!("{:20}{what}", "");
+    }
+}
+
+/// Whoever a line begins with.
+trait Speaker {
+    fn name(&self) -> String;
+}
+
+impl Speaker for Who {
+    fn name(&self) -> String {
+        Self::name(*self).to_owned()
+    }
+}
+
+impl Speaker for &str {
+    fn name(&self) -> String {
+        (*self).to_owned()
+    }
+}
+
+impl Speaker for String {
+    fn name(&self) -> String {
+        self.clone()
+    }
+}
+
+fn ledger_event(event: &Event) -> Option<&LedgerEvent> {
+    match event {
+        Event::Ledger(event) => Some(event),
+        _ => None,
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "nobody".to_owned(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+fn millis(took: Duration) -> String {
+    format!("{:.1} ms", took.as_secs_f64() * 1000.0)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
