@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::line::Line;
 use crate::crypto::Random;
 use crate::node::LinkId;
+use crate::ring::pop_front;
 use crate::time::Instant;
 
 /// Bytes on their way.
@@ -19,8 +20,9 @@ pub(super) struct Piece {
 }
 
 /// One direction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pipe {
+    pub(super) line: Line,
     /// Handed over by the writer, not accepted yet.
     backlog: VecDeque<Bytes>,
     /// Under way; when each arrives.
@@ -34,25 +36,40 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
+    pub(super) fn new(line: Line) -> Self {
+        Self {
+            line,
+            backlog: VecDeque::new(),
+            under_way: VecDeque::new(),
+            under_way_bytes: 0,
+            free_at: Instant::ZERO,
+            closing: false,
+            last_arrival: Instant::ZERO,
+        }
+    }
+
     pub(super) fn push(&mut self, bytes: Bytes) {
         self.backlog.push_back(bytes);
+    }
+
+    pub(super) fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
     }
 
     /// Accepts what fits; how many bytes were. The closure sees each piece and when it arrives, and may log it.
     pub(super) fn pump(
         &mut self,
         now: Instant,
-        line: &Line,
         random: &mut Random,
         mut log: impl FnMut(Instant, &Bytes) -> Option<usize>,
     ) -> usize {
         let mut accepted = 0;
-        while self.under_way_bytes < line.capacity_bytes {
-            let Some(bytes) = self.backlog.pop_front() else { break };
+        while self.under_way_bytes < self.line.capacity_bytes {
+            let Some(bytes) = pop_front(&mut self.backlog) else { break };
             accepted += bytes.len();
             self.under_way_bytes += bytes.len();
-            self.free_at = self.free_at.max(now) + line.busy(bytes.len());
-            self.last_arrival = self.last_arrival.max(self.free_at + line.latency.draw(random));
+            self.free_at = self.free_at.max(now) + self.line.busy(bytes.len());
+            self.last_arrival = self.last_arrival.max(self.free_at + self.line.latency.draw(random));
             let logged = log(self.last_arrival, &bytes);
             self.under_way.push_back(Piece { arrives: self.last_arrival, bytes, logged });
         }
@@ -64,7 +81,7 @@ impl Pipe {
         if self.under_way.front()?.arrives > now {
             return None;
         }
-        let piece = self.under_way.pop_front()?;
+        let piece = pop_front(&mut self.under_way)?;
         self.under_way_bytes -= piece.bytes.len();
         Some(piece)
     }
@@ -101,5 +118,4 @@ pub(super) struct End {
 pub(super) struct Stream {
     pub(super) ends: [End; 2],
     pub(super) pipes: [Pipe; 2],
-    pub(super) lines: [Line; 2],
 }

@@ -50,14 +50,12 @@ mod tests;
 mod tracer;
 mod upkeep;
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::BytesMut;
 use zeroize::Zeroizing;
 
 pub use config::{Config, Limits};
@@ -175,7 +173,6 @@ pub struct Node {
     last_persist: u64,
     /// Whether the host was refused and waits for `Ready`.
     publish_refused: bool,
-    scratch: BytesMut,
     stats: Stats,
     #[cfg(feature = "trace")]
     tape: Option<crate::tape::Running>,
@@ -253,7 +250,6 @@ impl Node {
             unpersisted_bytes: 0,
             last_persist: 0,
             publish_refused: false,
-            scratch: BytesMut::new(),
             stats: Stats::default(),
             #[cfg(feature = "trace")]
             tape,
@@ -282,7 +278,7 @@ impl Node {
         #[cfg(feature = "trace")]
         let link = if self.outbox.tracer.on { link.noting_frames() } else { link };
         trace!(self.outbox, Dialled, Some(peer), Some(id); "bound": binding != Binding::None);
-        entry.stage = Stage::Live(Box::new(link));
+        entry.stage = Stage::Live(link);
         self.settle(now);
     }
 
@@ -382,7 +378,7 @@ impl Node {
     pub fn forget(&mut self, now: Instant, peer: BotId) {
         record!(self, Forget { now: now.as_nanos(), peer: crate::tape::Id(peer) });
         let now = self.clock(now);
-        self.links.wishes.remove(&peer);
+        self.links.wishes.remove(peer);
         let with_peer: Vec<LinkId> =
             self.links.iter().filter(|(_, entry)| entry.peer() == Some(peer)).map(|(id, _)| id).collect();
         for id in with_peer {

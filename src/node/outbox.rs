@@ -176,7 +176,7 @@ impl Outbox {
     }
 
     pub(super) fn pop(&mut self) -> Option<Item> {
-        self.items.pop_front()
+        crate::ring::pop_front(&mut self.items)
     }
 
     pub(super) fn len(&self) -> usize {
