@@ -492,7 +492,7 @@ impl Node {
                 // The outbox itself may have been what was busy.
                 None if self.tell_ready() => {}
                 None => return Output::Idle { wake_at: self.wake_at() },
-                Some(Item::Do(action)) => return Output::Do(action),
+                Some(Item::Do(action)) => return Output::Do(*action),
                 Some(Item::Send(id)) => {
                     if let Some(bytes) = self.take_output(id) {
                         return Output::Do(Action::Send { link: id, bytes });

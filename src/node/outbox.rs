@@ -1,5 +1,6 @@
 //! What the host is to do, in order.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 
@@ -128,11 +129,11 @@ pub enum Event {
     Ready,
 }
 
-/// One place in the queue.
+/// One place in the queue; small, because most are sends.
 pub(super) enum Item {
     /// Whatever the link has sealed by the time this is polled.
     Send(LinkId),
-    Do(Action),
+    Do(Box<Action>),
 }
 
 /// The queue of outputs; sends of one link that follow each other become one.
@@ -163,7 +164,7 @@ impl Outbox {
     pub(super) fn push(&mut self, action: Action) {
         #[cfg(feature = "trace")]
         self.tracer.told(&action);
-        self.items.push_back(Item::Do(action));
+        self.items.push_back(Item::Do(Box::new(action)));
     }
 
     pub(super) fn notify(&mut self, event: Event) {
