@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 use core::cmp::Reverse;
 
+use bytes::Bytes;
 use sha2::Digest;
 
 use super::host::FaultPoint;
@@ -174,7 +175,7 @@ impl Network {
             }
             self.hand_in(to, rest);
             if self.streams[at].as_ref().is_some_and(|stream| stream.pipes[side].has_backlog())
-                && let Some(writer) = self.pump(at, side)
+                && let Some(writer) = self.pump(at, side, None)
             {
                 self.drain(writer);
             }
@@ -214,7 +215,7 @@ impl Network {
     fn drop_stream_if_done(&mut self, at: usize) {
         if self.streams[at].as_ref().is_some_and(|stream| stream.ends.iter().all(|end| !end.alive)) {
             if let (Some(stream), Some(log)) = (self.streams[at].take(), &mut self.log) {
-                for piece in stream.pipes.iter().flat_map(|pipe| &pipe.under_way) {
+                for piece in stream.pipes.iter().flat_map(Pipe::under_way) {
                     log.set_fate(piece.logged, Fate::Lost);
                 }
             }
@@ -224,12 +225,12 @@ impl Network {
     }
 
     /// Lets the line take what it can, and tells the writer; its bot is to be drained then.
-    fn pump(&mut self, at: usize, side: usize) -> Option<usize> {
+    fn pump(&mut self, at: usize, side: usize, written: Option<Bytes>) -> Option<usize> {
         let now = self.now;
         let stream = self.streams[at].as_mut()?;
         let (from, to) = (stream.ends[side], stream.ends[1 - side]);
         let (queue, log) = (&mut self.queue, &mut self.log);
-        let accepted = stream.pipes[side].pump(now, &mut self.random, |arrives, bytes| {
+        let accepted = stream.pipes[side].pump(now, written, &mut self.random, |arrives, bytes| {
             queue.push(Reverse((arrives, Due::Arrive { stream: at, side })));
             let log = log.as_mut()?;
             let (from, to, fate) = (from.bot, to.bot, Fate::UnderWay);
@@ -335,11 +336,8 @@ impl Network {
         match action {
             Action::Send { link, bytes } => {
                 let Some((at, side)) = self.hosts[bot].wires.get(link) else { return };
-                if let Some(stream) = &mut self.streams[at] {
-                    stream.pipes[side].push(bytes);
-                    // Draining goes on anyway.
-                    let _ = self.pump(at, side);
-                }
+                // Draining goes on anyway.
+                let _ = self.pump(at, side, Some(bytes));
             }
             Action::CloseLink { link } => {
                 self.hosts[bot].rest.dials.retain(|(_, dialled, _)| *dialled != link);
