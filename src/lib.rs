@@ -153,6 +153,7 @@ pub mod link;
 pub mod manual;
 pub mod node;
 pub mod overlay;
+mod ring;
 #[cfg(feature = "trace")]
 #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
 pub mod tape;

@@ -45,7 +45,24 @@ impl Add<Duration> for Instant {
 
     /// Saturates: a deadline past the end of the clock never comes.
     fn add(self, span: Duration) -> Self {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        self + Span::from(span)
+    }
+}
+
+/// A duration in one word, for what is kept by the thousand and added often; saturates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span(u64);
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Add<Span> for Instant {
+    type Output = Self;
+
+    fn add(self, Span(nanos): Span) -> Self {
         Self(self.0.saturating_add(nanos))
     }
 }

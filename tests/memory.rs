@@ -228,5 +228,5 @@ fn signs_of_life_whose_answers_nobody_reads_end_the_link() {
         panic!("the link was not closed after {answers} bytes of answers");
     });
     assert!(peak <= most + KIB, "{peak} bytes of answers");
-    within("after the flood", bytes, 64 * KIB);
+    within("after the flood", bytes, 16 * KIB);
 }

@@ -237,7 +237,7 @@ fn open_since(net: &Network, bot: BotRef) -> BTreeMap<BotId, Instant> {
 
 /// More posts by one link than its budget and the debt that it may run up: four bursts, then it is closed.
 fn paced(net: &Network, bot: BotRef) -> Found {
-    let budget = net.hosts[bot.0].config.limits.posts;
+    let budget = net.hosts[bot.0].rest.config.limits.posts;
     net.lives(bot).find_map(|life| {
         let mut links = BTreeMap::new();
         life.iter().find_map(|(at, event)| match event {

@@ -35,30 +35,34 @@ pub enum Restart {
     FromNothing(crate::node::RestoreError),
 }
 
+/// What every delivery looks at; the rest is apart, so that a thousand hosts stay in the cache.
 pub(super) struct Host {
-    pub(super) seed: [u8; 32],
-    /// Apart, because it is seldom looked at.
-    pub(super) config: Box<Config>,
     /// Nothing while it is down.
     pub(super) actor: Option<Actor>,
-    pub(super) lie: Option<Lie>,
     pub(super) clock: HostClock,
     /// When the bot wants to be woken, in true time, and for when an event stands in the queue.
     pub(super) wake_at: Option<Instant>,
     pub(super) armed: Option<Instant>,
+    pub(super) wires: Wires,
+    /// Peers whose streams it does not read.
+    pub(super) deaf_to: BTreeSet<usize>,
+    /// Nobody gets it to do anything while it is.
+    pub(super) paused: bool,
+    pub(super) rest: Box<Rest>,
+}
+
+/// What is seldom looked at.
+pub(super) struct Rest {
+    pub(super) seed: [u8; 32],
+    pub(super) config: Config,
+    pub(super) lie: Option<Lie>,
     /// Durable records, by key.
     pub(super) disk: BTreeMap<Vec<u8>, Record>,
     /// Writes under way: when each is durable.
     pub(super) writes: Vec<(Instant, PersistId, Record)>,
     /// Dials that wait for the network: when each is answered.
     pub(super) dials: Vec<(Instant, LinkId, usize)>,
-    /// Where its links' streams are.
-    pub(super) wires: BTreeMap<LinkId, (usize, usize)>,
     pub(super) events: Vec<(Instant, Event)>,
-    /// Peers whose streams it does not read.
-    pub(super) deaf_to: BTreeSet<usize>,
-    /// Nobody gets it to do anything until then.
-    pub(super) paused: bool,
     pub(super) paused_until: Instant,
     pub(super) crash_at: Option<FaultPoint>,
     /// The recordings of its lives, where they are kept.
@@ -70,26 +74,29 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn new(seed: [u8; 32], config: Config, lie: Option<Lie>, actor: Actor) -> Self {
-        Self {
+        let rest = Rest {
             seed,
-            config: Box::new(config),
-            actor: Some(actor),
+            config,
             lie,
-            clock: HostClock::default(),
-            wake_at: None,
-            armed: None,
             disk: BTreeMap::new(),
             writes: Vec::new(),
             dials: Vec::new(),
-            wires: BTreeMap::new(),
             events: Vec::new(),
-            deaf_to: BTreeSet::new(),
-            paused: false,
             paused_until: Instant::ZERO,
             crash_at: None,
             #[cfg(feature = "trace")]
             reels: Vec::new(),
             lives: [0].into(),
+        };
+        Self {
+            actor: Some(actor),
+            clock: HostClock::default(),
+            wake_at: None,
+            armed: None,
+            wires: Wires::default(),
+            deaf_to: BTreeSet::new(),
+            paused: false,
+            rest: Box::new(rest),
         }
     }
 
@@ -97,17 +104,47 @@ impl Host {
     pub(super) fn power_off(&mut self) {
         self.actor = None;
         self.wake_at = None;
-        self.writes.clear();
-        self.dials.clear();
-        self.wires.clear();
+        self.wires = Wires::default();
         self.paused = false;
-        self.paused_until = Instant::ZERO;
-        self.crash_at = None;
+        self.rest.writes.clear();
+        self.rest.dials.clear();
+        self.rest.paused_until = Instant::ZERO;
+        self.rest.crash_at = None;
     }
 
     /// Makes a record durable, or a part of it.
     pub(super) fn store(&mut self, mut record: Record, bytes: usize) {
         record.value.truncate(bytes);
-        self.disk.insert(record.key.to_vec(), record);
+        self.rest.disk.insert(record.key.to_vec(), record);
+    }
+}
+
+/// Where the streams of a bot's links are: place and side, by link.
+#[derive(Default)]
+pub(super) struct Wires(Vec<(LinkId, usize, usize)>);
+
+impl Wires {
+    pub(super) fn get(&self, link: LinkId) -> Option<(usize, usize)> {
+        self.find(link).ok().map(|at| (self.0[at].1, self.0[at].2))
+    }
+
+    pub(super) fn insert(&mut self, link: LinkId, stream: usize, side: usize) {
+        if let Err(at) = self.find(link) {
+            self.0.insert(at, (link, stream, side));
+        }
+    }
+
+    pub(super) fn remove(&mut self, link: LinkId) -> Option<(usize, usize)> {
+        let at = self.find(link).ok()?;
+        let (_, stream, side) = self.0.remove(at);
+        Some((stream, side))
+    }
+
+    pub(super) fn into_streams(self) -> impl Iterator<Item = (usize, usize)> {
+        self.0.into_iter().map(|(_, stream, side)| (stream, side))
+    }
+
+    fn find(&self, link: LinkId) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&link, |(other, ..)| *other)
     }
 }

@@ -134,7 +134,7 @@ impl Network {
     pub(super) fn set_latency_to(&mut self, latency: Latency) {
         self.line.latency = latency;
         for stream in self.streams.iter_mut().flatten() {
-            stream.lines.iter_mut().for_each(|line| line.latency = latency);
+            stream.pipes.iter_mut().for_each(|pipe| pipe.line.latency = latency);
         }
     }
 
@@ -171,7 +171,7 @@ impl Network {
     #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
     #[must_use]
     pub fn recordings(&self, bot: BotRef) -> Vec<Vec<u8>> {
-        self.hosts[bot.0].reels.iter().map(super::recordings::Reel::bytes).collect()
+        self.hosts[bot.0].rest.reels.iter().map(super::recordings::Reel::bytes).collect()
     }
 
     /// Adds `count` bots that all know each other as members of the named community.
@@ -208,9 +208,10 @@ impl Network {
             None => Actor::Node(Box::new(Node::new(config.clone(), &identity(at), seed, self.now))),
             Some(lie) => Actor::Puppet(Box::new(Puppet::new(lie, config.clone(), &identity(at), &seed, self.now))),
         };
-        let host = Host::new(seed, config, lie, actor);
+        #[cfg_attr(not(feature = "trace"), expect(unused_mut, reason = "only a trace has reels"))]
+        let mut host = Host::new(seed, config, lie, actor);
         #[cfg(feature = "trace")]
-        let host = Host { reels: reel.into_iter().collect(), ..host };
+        host.rest.reels.extend(reel);
         self.hosts.push(host);
         self.places.insert(identity(at).id(), at);
         self.islands.push(0);
@@ -246,7 +247,7 @@ impl Network {
     /// What a bot does wrong, if it is a liar.
     #[must_use]
     pub fn lie(&self, bot: BotRef) -> Option<Lie> {
-        self.hosts[bot.0].lie
+        self.hosts[bot.0].rest.lie
     }
 
     /// A bot's node.
@@ -359,9 +360,9 @@ impl Network {
     /// Stops a machine for a while, as a suspended laptop or a busy host does: it reads nothing, its timers do not fire, its
     /// clock runs on. What arrived meanwhile comes first when it goes on.
     pub fn pause(&mut self, bot: BotRef, span: Duration) {
-        let until = self.hosts[bot.0].paused_until.max(self.now + span);
+        let until = self.hosts[bot.0].rest.paused_until.max(self.now + span);
         let host = &mut self.hosts[bot.0];
-        (host.paused, host.paused_until) = (true, until);
+        (host.paused, host.rest.paused_until) = (true, until);
         self.schedule(until, Due::Resume { bot: bot.0 });
     }
 
@@ -387,7 +388,7 @@ impl Network {
     /// Kills a bot when it gets to this point.
     pub fn crash_at(&mut self, bot: BotRef, point: FaultPoint) {
         if point != FaultPoint::Now {
-            self.hosts[bot.0].crash_at = Some(point);
+            self.hosts[bot.0].rest.crash_at = Some(point);
             return;
         }
         self.power_off(bot.0);
@@ -398,22 +399,22 @@ impl Network {
         self.power_off(bot.0);
         let (seed, now) = (*self.random.secret(), self.clock(bot.0));
         let host = &mut self.hosts[bot.0];
-        host.seed = seed;
-        host.lives.push(host.events.len());
+        host.rest.seed = seed;
+        host.rest.lives.push(host.rest.events.len());
         #[cfg(feature = "trace")]
-        if !host.reels.is_empty() {
+        if !host.rest.reels.is_empty() {
             let reel = super::recordings::Reel::default();
-            host.config.recorder = Some(reel.recorder());
-            host.reels.push(reel);
+            host.rest.config.recorder = Some(reel.recorder());
+            host.rest.reels.push(reel);
         }
-        let (config, own) = ((*host.config).clone(), identity(bot.0));
+        let (config, own) = (host.rest.config.clone(), identity(bot.0));
         let mut outcome = Restart::Restored;
-        let actor = match host.lie {
+        let actor = match host.rest.lie {
             Some(lie) => Actor::Puppet(Box::new(Puppet::new(lie, config, &own, &seed, now))),
             None => {
-                let records: Vec<Record> = host.disk.values().cloned().collect();
+                let records: Vec<Record> = host.rest.disk.values().cloned().collect();
                 let node = Node::restore(config.clone(), &own, seed, now, records).unwrap_or_else(|error| {
-                    host.disk.clear();
+                    host.rest.disk.clear();
                     outcome = Restart::FromNothing(error);
                     Node::new(config, &own, seed, now)
                 });
@@ -440,7 +441,7 @@ impl Network {
         self.drain(bot.0);
         if let Some(Actor::Node(node)) = &self.hosts[bot.0].actor {
             let snapshot = node.snapshot();
-            self.hosts[bot.0].disk = snapshot.into_iter().map(|record| (record.key.to_vec(), record)).collect();
+            self.hosts[bot.0].rest.disk = snapshot.into_iter().map(|record| (record.key.to_vec(), record)).collect();
         }
         self.power_off(bot.0);
     }
@@ -459,29 +460,29 @@ impl Network {
     /// Everything that a bot told its application, with the true time; crashes do not erase it.
     #[must_use]
     pub fn events(&self, bot: BotRef) -> &[(Instant, Event)] {
-        &self.hosts[bot.0].events
+        &self.hosts[bot.0].rest.events
     }
 
     /// Keeps no events from now on, for runs that only count: see [`Node::stats`].
     pub fn keep_no_events(&mut self) {
         self.keeps_events = false;
         for host in &mut self.hosts {
-            host.events.clear();
-            host.lives = [0].into();
+            host.rest.events.clear();
+            host.rest.lives = [0].into();
         }
     }
 
     /// The same, one list for each life: a crash or a stop ends one.
     pub fn lives(&self, bot: BotRef) -> impl Iterator<Item = &[(Instant, Event)]> {
         let host = &self.hosts[bot.0];
-        let ends = host.lives.iter().skip(1).copied().chain([host.events.len()]);
-        host.lives.iter().zip(ends).map(|(from, to)| &host.events[*from..to])
+        let ends = host.rest.lives.iter().skip(1).copied().chain([host.rest.events.len()]);
+        host.rest.lives.iter().zip(ends).map(|(from, to)| &host.rest.events[*from..to])
     }
 
     /// The posts that a bot was handed, in order.
     #[must_use]
     pub fn posts(&self, bot: BotRef) -> Vec<Post> {
-        let posts = self.hosts[bot.0].events.iter().filter_map(|(_, event)| match event {
+        let posts = self.hosts[bot.0].rest.events.iter().filter_map(|(_, event)| match event {
             Event::Post { post, .. } => Some(post.clone()),
             _ => None,
         });

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 use core::cmp::Reverse;
 
+use bytes::Bytes;
 use sha2::Digest;
 
 use super::host::FaultPoint;
@@ -42,7 +43,7 @@ impl Network {
             Due::Dialled { bot } => self.on_dialled(bot),
             Due::Wake { bot } => self.on_wake(bot),
             // A longer pause that began meanwhile goes on.
-            Due::Resume { bot } if self.hosts[bot].paused_until > self.now => {}
+            Due::Resume { bot } if self.hosts[bot].rest.paused_until > self.now => {}
             Due::Resume { bot } => {
                 self.hosts[bot].paused = false;
                 self.wake_streams_now(bot);
@@ -56,13 +57,13 @@ impl Network {
 
     fn on_durable(&mut self, bot: usize) {
         let now = self.now;
-        while !self.hosts[bot].paused && self.hosts[bot].writes.first().is_some_and(|(at, ..)| *at <= now) {
-            let (_, id, record) = self.hosts[bot].writes.remove(0);
+        while !self.hosts[bot].paused && self.hosts[bot].rest.writes.first().is_some_and(|(at, ..)| *at <= now) {
+            let (_, id, record) = self.hosts[bot].rest.writes.remove(0);
             let whole = record.value.len();
-            let torn = self.hosts[bot].crash_at == Some(FaultPoint::TornRecord);
+            let torn = self.hosts[bot].rest.crash_at == Some(FaultPoint::TornRecord);
             let bytes = if torn { usize::try_from(self.random.below(whole as u64)).unwrap_or(0) } else { whole };
             self.hosts[bot].store(record, bytes);
-            if torn || self.hosts[bot].crash_at == Some(FaultPoint::AfterPersist) {
+            if torn || self.hosts[bot].rest.crash_at == Some(FaultPoint::AfterPersist) {
                 return self.power_off(bot);
             }
             self.confirm(bot, id);
@@ -80,8 +81,8 @@ impl Network {
     fn on_dialled(&mut self, bot: usize) {
         let now = self.now;
         while !self.hosts[bot].paused {
-            let Some(place) = self.hosts[bot].dials.iter().position(|(at, ..)| *at <= now) else { return };
-            let (_, link, to) = self.hosts[bot].dials.remove(place);
+            let Some(place) = self.hosts[bot].rest.dials.iter().position(|(at, ..)| *at <= now) else { return };
+            let (_, link, to) = self.hosts[bot].rest.dials.remove(place);
             self.connect(bot, link, to);
         }
     }
@@ -173,7 +174,9 @@ impl Network {
                 self.hand_in(to, first);
             }
             self.hand_in(to, rest);
-            if let Some(writer) = self.pump(at, side) {
+            if self.streams[at].as_ref().is_some_and(|stream| stream.pipes[side].has_backlog())
+                && let Some(writer) = self.pump(at, side, None)
+            {
                 self.drain(writer);
             }
         }
@@ -194,7 +197,7 @@ impl Network {
         let to = stream.ends[1 - side];
         stream.ends[1 - side].alive = false;
         stream.pipes[1 - side].closing = true;
-        self.hosts[to.bot].wires.remove(&to.link);
+        self.hosts[to.bot].wires.remove(to.link);
         self.ended(to.bot, to.link);
         self.drop_stream_if_done(at);
     }
@@ -212,7 +215,7 @@ impl Network {
     fn drop_stream_if_done(&mut self, at: usize) {
         if self.streams[at].as_ref().is_some_and(|stream| stream.ends.iter().all(|end| !end.alive)) {
             if let (Some(stream), Some(log)) = (self.streams[at].take(), &mut self.log) {
-                for piece in stream.pipes.iter().flat_map(|pipe| &pipe.under_way) {
+                for piece in stream.pipes.iter().flat_map(Pipe::under_way) {
                     log.set_fate(piece.logged, Fate::Lost);
                 }
             }
@@ -222,12 +225,12 @@ impl Network {
     }
 
     /// Lets the line take what it can, and tells the writer; its bot is to be drained then.
-    fn pump(&mut self, at: usize, side: usize) -> Option<usize> {
+    fn pump(&mut self, at: usize, side: usize, written: Option<Bytes>) -> Option<usize> {
         let now = self.now;
         let stream = self.streams[at].as_mut()?;
-        let (from, to, line) = (stream.ends[side], stream.ends[1 - side], stream.lines[side]);
+        let (from, to) = (stream.ends[side], stream.ends[1 - side]);
         let (queue, log) = (&mut self.queue, &mut self.log);
-        let accepted = stream.pipes[side].pump(now, &line, &mut self.random, |arrives, bytes| {
+        let accepted = stream.pipes[side].pump(now, written, &mut self.random, |arrives, bytes| {
             queue.push(Reverse((arrives, Due::Arrive { stream: at, side })));
             let log = log.as_mut()?;
             let (from, to, fate) = (from.bot, to.bot, Fate::UnderWay);
@@ -254,15 +257,15 @@ impl Network {
         };
         let Some(other) = accepted else { return self.ended(from, link) };
         let ends = [(from, link), (to, other)].map(|(bot, link)| End { bot, link, alive: true, paused: false });
-        let lines = [self.line_between(from, to), self.line_between(to, from)];
-        let stream = Stream { ends, pipes: [Pipe::default(), Pipe::default()], lines };
+        let pipes = [self.line_between(from, to), self.line_between(to, from)].map(Pipe::new);
+        let stream = Stream { ends, pipes };
         let at = self.free.pop().unwrap_or_else(|| {
             self.streams.push(None);
             self.streams.len() - 1
         });
         self.streams[at] = Some(stream);
-        self.hosts[from].wires.insert(link, (at, 0));
-        self.hosts[to].wires.insert(other, (at, 1));
+        self.hosts[from].wires.insert(link, at, 0);
+        self.hosts[to].wires.insert(other, at, 1);
         self.drain(to);
         let clock = self.clock(from);
         match &mut self.hosts[from].actor {
@@ -280,7 +283,7 @@ impl Network {
         }
         let wires = core::mem::take(&mut self.hosts[bot].wires);
         self.hosts[bot].power_off();
-        for (at, side) in wires.into_values() {
+        for (at, side) in wires.into_streams() {
             let Some(stream) = &mut self.streams[at] else { continue };
             stream.ends[side].alive = false;
             stream.pipes[side].break_off();
@@ -332,21 +335,18 @@ impl Network {
         let now = self.now;
         match action {
             Action::Send { link, bytes } => {
-                let Some((at, side)) = self.hosts[bot].wires.get(&link).copied() else { return };
-                if let Some(stream) = &mut self.streams[at] {
-                    stream.pipes[side].push(bytes);
-                    // Draining goes on anyway.
-                    let _ = self.pump(at, side);
-                }
+                let Some((at, side)) = self.hosts[bot].wires.get(link) else { return };
+                // Draining goes on anyway.
+                let _ = self.pump(at, side, Some(bytes));
             }
             Action::CloseLink { link } => {
-                self.hosts[bot].dials.retain(|(_, dialled, _)| *dialled != link);
-                let Some((at, side)) = self.hosts[bot].wires.remove(&link) else { return };
+                self.hosts[bot].rest.dials.retain(|(_, dialled, _)| *dialled != link);
+                let Some((at, side)) = self.hosts[bot].wires.remove(link) else { return };
                 let Some(stream) = &mut self.streams[at] else { return };
                 stream.ends[side].alive = false;
-                let (latency, pipe) = (stream.lines[side].latency, &mut stream.pipes[side]);
+                let pipe = &mut stream.pipes[side];
                 pipe.closing = true;
-                pipe.last_arrival = pipe.last_arrival.max(now + latency.draw(&mut self.random));
+                pipe.last_arrival = pipe.last_arrival.max(now + pipe.line.latency.draw(&mut self.random));
                 let when = pipe.last_arrival;
                 self.schedule(when, Due::Arrive { stream: at, side });
                 self.drop_stream_if_done(at);
@@ -355,18 +355,18 @@ impl Network {
                 let to = address.parse().unwrap_or(usize::MAX);
                 let latency = self.line_between(bot, to).latency;
                 let at = now + latency.draw(&mut self.random);
-                self.hosts[bot].dials.push((at, link, to));
+                self.hosts[bot].rest.dials.push((at, link, to));
                 self.schedule(at, Due::Dialled { bot });
             }
             Action::PauseReading { link } => self.set_paused(bot, link, true),
             Action::ResumeReading { link } => self.set_paused(bot, link, false),
             Action::Persist { id, record } => {
-                if self.hosts[bot].crash_at == Some(FaultPoint::BeforePersist) {
+                if self.hosts[bot].rest.crash_at == Some(FaultPoint::BeforePersist) {
                     return self.power_off(bot);
                 }
-                let last = self.hosts[bot].writes.last().map_or(now, |(at, ..)| *at);
+                let last = self.hosts[bot].rest.writes.last().map_or(now, |(at, ..)| *at);
                 let at = last.max(now + self.disk_latency());
-                self.hosts[bot].writes.push((at, id, record));
+                self.hosts[bot].rest.writes.push((at, id, record));
                 self.schedule(at, Due::Durable { bot });
                 if self.confirm_early {
                     self.confirm(bot, id);
@@ -375,7 +375,7 @@ impl Network {
             Action::Notify(event) => {
                 self.log_event(bot, &event);
                 if self.keeps_events {
-                    self.hosts[bot].events.push((now, event));
+                    self.hosts[bot].rest.events.push((now, event));
                 }
             }
         }
@@ -403,7 +403,7 @@ impl Network {
     }
 
     fn set_paused(&mut self, bot: usize, link: LinkId, paused: bool) {
-        let Some((at, side)) = self.hosts[bot].wires.get(&link).copied() else { return };
+        let Some((at, side)) = self.hosts[bot].wires.get(link) else { return };
         if let Some(stream) = &mut self.streams[at] {
             stream.ends[side].paused = paused;
             if !paused {

@@ -83,7 +83,7 @@ impl Network {
     }
 
     fn lanes(&self) -> Vec<String> {
-        let name = |host: &super::host::Host, at: usize| match host.lie {
+        let name = |host: &super::host::Host, at: usize| match host.rest.lie {
             Some(lie) => format!("bot {at}, {}", format!("{lie:?}").split(' ').next().unwrap_or("liar").to_lowercase()),
             None => format!("bot {at}"),
         };

@@ -220,7 +220,7 @@ impl<'a> World<'a> {
 
     fn restart(&mut self, bot: usize) {
         // A crash that waits for its point has not come; it will not come any more.
-        self.net.hosts[bot].crash_at = None;
+        self.net.hosts[bot].rest.crash_at = None;
         if self.net.hosts[bot].actor.is_some() {
             return;
         }

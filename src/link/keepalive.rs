@@ -5,7 +5,8 @@ use core::time::Duration;
 
 use super::code::Fault;
 use super::handshake::Side;
-use crate::time::Instant;
+use crate::ring::pop_front;
+use crate::time::{Instant, Span};
 
 /// When a quiet link is asked for a sign of life, and when it is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +52,19 @@ const MAX_UNSOLICITED: u32 = 16;
 /// by less.
 const LATE: Duration = Duration::from_secs(1);
 
+/// The times as one end needs them.
+#[derive(Debug)]
+struct Spans {
+    /// Quiet time after which the server asks, and the client gives up.
+    quiet: Span,
+    answer: Span,
+    probe: Span,
+    misses: u8,
+}
+
 #[derive(Debug)]
 pub(super) struct Keepalive {
-    times: KeepaliveTimes,
+    spans: Spans,
     side: Side,
     heard: Instant,
     /// When this side last sealed something: a client that only sends must hear something too.
@@ -76,9 +87,15 @@ pub(super) enum Due {
 }
 
 impl Keepalive {
-    pub(super) const fn new(times: KeepaliveTimes, side: Side, now: Instant) -> Self {
+    pub(super) fn new(times: KeepaliveTimes, side: Side, now: Instant) -> Self {
+        let quiet = if side == Side::Client { times.client_silence } else { times.idle };
         Self {
-            times,
+            spans: Spans {
+                quiet: quiet.into(),
+                answer: times.answer.into(),
+                probe: times.probe.into(),
+                misses: times.misses,
+            },
             side,
             heard: now,
             sent: now,
@@ -112,12 +129,12 @@ impl Keepalive {
     /// Begins a probe; false when one is under way.
     pub(super) fn probe(&mut self, now: Instant) -> bool {
         let idle = self.probe_until.is_none();
-        self.probe_until.get_or_insert(now + self.times.probe);
+        self.probe_until.get_or_insert(now + self.spans.probe);
         idle
     }
 
     pub(super) fn echo(&mut self, nonce: &[u8; 16]) -> Result<(), Fault> {
-        match self.open.pop_front() {
+        match pop_front(&mut self.open) {
             Some(expected) if expected == *nonce => Ok(()),
             Some(_) => Err(Fault::BadEcho),
             None => {
@@ -138,12 +155,12 @@ impl Keepalive {
         if self.paused {
             // The other side is to hear something all the same.
             let asks = self.side == Side::Server && self.open.len() < MAX_OPEN;
-            return asks.then(|| self.sent + self.times.idle);
+            return asks.then(|| self.sent + self.spans.quiet);
         }
         let regular = match (self.side, self.asked) {
-            (Side::Client, _) => self.heard + self.times.client_silence,
-            (Side::Server, None) => self.heard.min(self.sent) + self.times.idle,
-            (Side::Server, Some(asked)) => asked + self.times.answer,
+            (Side::Client, _) => self.heard + self.spans.quiet,
+            (Side::Server, None) => self.heard.min(self.sent) + self.spans.quiet,
+            (Side::Server, Some(asked)) => asked + self.spans.answer,
         };
         Some(self.probe_until.map_or(regular, |probe| probe.min(regular)))
     }
@@ -169,7 +186,7 @@ impl Keepalive {
             (Side::Server, None) => Ok(Due::Ask),
             (Side::Server, Some(_)) => {
                 self.misses += 1;
-                if self.misses >= self.times.misses { Err(Fault::Silence) } else { Ok(Due::Ask) }
+                if self.misses >= self.spans.misses { Err(Fault::Silence) } else { Ok(Due::Ask) }
             }
         }
     }
@@ -179,7 +196,7 @@ impl Keepalive {
         self.heard = now;
         self.sent = now;
         self.asked = self.asked.map(|_| now);
-        self.probe_until = self.probe_until.map(|_| now + self.times.probe);
+        self.probe_until = self.probe_until.map(|_| now + self.spans.probe);
     }
 }
 

@@ -141,20 +141,26 @@ enum State {
     WaitAck(Box<WaitAck>),
     WaitChallenge(Box<WaitChallenge>),
     Proved(Box<Proved>),
-    Open(Box<Open>),
+    /// In place: it is what nearly all links are, and every record needs it.
+    Open(Open),
     Closed,
 }
 
 /// One end of a link.
 pub struct Link {
-    setup: Arc<Setup>,
-    times: Times,
-    opened_at: Instant,
-    random: Random,
     reader: FrameReader,
     out: BytesMut,
     notes: Notes,
     state: State,
+    setup: Arc<Setup>,
+    rest: Box<Rest>,
+}
+
+/// What an open link seldom needs; apart, because thousands of links are to stay in the cache.
+struct Rest {
+    times: Times,
+    opened_at: Instant,
+    random: Random,
 }
 
 impl Link {
@@ -175,12 +181,12 @@ impl Link {
     ) -> Self {
         let mut link = Self::new(setup, now, seed, times);
         let string = loop {
-            let string = draw_string(&mut link.random);
+            let string = draw_string(&mut link.rest.random);
             if strings.take(link.setup.id().as_bytes(), &string) {
                 break string;
             }
         };
-        let wait = WaitAccept::start(&link.setup, &binding, kind, expect, string, &mut link.random, &mut link.out);
+        let wait = WaitAccept::start(&link.setup, &binding, kind, expect, string, &mut link.rest.random, &mut link.out);
         link.state = State::WaitAccept(Box::new(wait));
         link
     }
@@ -198,14 +204,12 @@ impl Link {
         #[cfg(feature = "trace")]
         let random = random.taped(setup.tape.as_ref());
         Self {
-            setup,
-            times,
-            opened_at: now,
-            random,
             reader: FrameReader::default(),
             out: BytesMut::new(),
             notes: Notes::default(),
             state: State::Closed,
+            setup,
+            rest: Box::new(Rest { times, opened_at: now, random }),
         }
     }
 
@@ -288,7 +292,7 @@ impl Link {
     pub fn answer(&mut self) -> Result<(), Fault> {
         match core::mem::replace(&mut self.state, State::Closed) {
             State::Hello(hello) => {
-                let wait = hello.answer(&self.setup, &mut self.random, &mut self.out)?;
+                let wait = hello.answer(&self.setup, &mut self.rest.random, &mut self.out)?;
                 self.notes.written(&self.out, 0);
                 self.state = State::WaitAck(Box::new(wait));
             }
@@ -333,9 +337,16 @@ impl Link {
     /// Seals a message into the output; false, and nothing happens, when the link is not open or the message is too long.
     #[must_use = "a message that was not taken is lost"]
     pub fn send(&mut self, now: Instant, message: &[u8]) -> bool {
+        self.send_with(now, message.len(), |out| out.extend_from_slice(message))
+    }
+
+    /// The same with a message of this length that `write` puts at the end of the buffer, so that it need not be anywhere
+    /// else before.
+    #[must_use = "a message that was not taken is lost"]
+    pub(crate) fn send_with(&mut self, now: Instant, len: usize, write: impl FnOnce(&mut BytesMut)) -> bool {
         match &mut self.state {
-            State::Open(open) if message.len() <= MAX_MESSAGE => {
-                open.records.sealer.seal_message(now, &mut self.out, message);
+            State::Open(open) if len <= MAX_MESSAGE => {
+                open.records.sealer.seal_message(now, &mut self.out, len, write);
                 self.notes.written(&self.out, inner::MESSAGE);
                 open.keepalive.sent(now);
                 true
@@ -361,7 +372,7 @@ impl Link {
         if let State::Open(open) = &mut self.state
             && open.keepalive.probe(now)
         {
-            open.ask(now, &mut self.random, &mut self.out);
+            open.ask(now, &mut self.rest.random, &mut self.out);
             self.notes.written(&self.out, inner::PING);
         }
     }
@@ -382,7 +393,7 @@ impl Link {
             State::Open(open) => match open.keepalive.timeout(now) {
                 Ok(Due::Nothing) => return None,
                 Ok(Due::Ask) => {
-                    open.ask(now, &mut self.random, &mut self.out);
+                    open.ask(now, &mut self.rest.random, &mut self.out);
                     self.notes.written(&self.out, inner::PING);
                     return None;
                 }
@@ -415,8 +426,8 @@ impl Link {
         match &self.state {
             State::Closed => None,
             State::Open(open) => open.keepalive.wake_at(),
-            State::WaitConnect(_) => Some(self.opened_at + self.times.connect),
-            _ => Some(self.opened_at + self.times.handshake),
+            State::WaitConnect(_) => Some(self.rest.opened_at + self.rest.times.connect),
+            _ => Some(self.rest.opened_at + self.rest.times.handshake),
         }
     }
 
@@ -483,9 +494,9 @@ impl Link {
         let mobile = [authenticated.facts(), self.setup.facts()]
             .iter()
             .any(|facts| facts.capabilities.has(Capabilities::MOBILE));
-        let times = if mobile { self.times.keepalive.mobile() } else { self.times.keepalive };
+        let times = if mobile { self.rest.times.keepalive.mobile() } else { self.rest.times.keepalive };
         let keepalive = Keepalive::new(times, authenticated.side(), now);
-        self.state = State::Open(Box::new(Open { authenticated, records, keepalive }));
+        self.state = State::Open(Open { authenticated: Box::new(authenticated), records, keepalive });
     }
 }
 

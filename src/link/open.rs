@@ -1,5 +1,7 @@
 //! An open link: records, keepalive, and what the peer said about itself.
 
+use alloc::boxed::Box;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::code::{CloseReason, Fault};
@@ -13,7 +15,8 @@ use crate::time::Instant;
 use crate::wire::HEADER_LEN;
 
 pub(super) struct Open {
-    pub(super) authenticated: Authenticated,
+    /// Apart, because no record needs it.
+    pub(super) authenticated: Box<Authenticated>,
     pub(super) records: Records,
     pub(super) keepalive: Keepalive,
 }

@@ -23,29 +23,36 @@ pub const KEY_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// One direction's key and how often it was used.
 pub(super) struct RecordKey {
+    aead: Box<dyn Aead>,
+    counter: u64,
+    source: Box<Source>,
+}
+
+/// What the next key is made from; apart, because it is looked at once in an hour.
+struct Source {
     crypto: Arc<dyn Crypto>,
     suite: Suite,
     key: Zeroizing<[u8; 32]>,
-    aead: Box<dyn Aead>,
-    counter: u64,
 }
 
 impl RecordKey {
     pub(super) fn new(crypto: Arc<dyn Crypto>, suite: Suite, key: Zeroizing<[u8; 32]>) -> Self {
         let aead = crypto.aead(suite, &key);
-        Self { crypto, suite, key, aead, counter: 0 }
+        Self { aead, counter: 0, source: Box::new(Source { crypto, suite, key }) }
     }
 
     fn ratchet(&mut self) {
-        self.key = ratchet(&self.key, self.suite);
-        self.aead = self.crypto.aead(self.suite, &self.key);
+        let Source { crypto, suite, key } = &mut *self.source;
+        *key = ratchet(key, *suite);
+        self.aead = crypto.aead(*suite, key);
         self.counter = 0;
     }
 }
 
 impl fmt::Debug for RecordKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecordKey").field("suite", &self.suite).field("counter", &self.counter).finish_non_exhaustive()
+        let suite = self.source.suite;
+        f.debug_struct("RecordKey").field("suite", &suite).field("counter", &self.counter).finish_non_exhaustive()
     }
 }
 
@@ -75,11 +82,18 @@ impl Sealer {
         self.seal_with(now, out, |out| inner.encode(out));
     }
 
-    /// Seals a message that is at hand as bytes.
-    pub(super) fn seal_message(&mut self, now: Instant, out: &mut BytesMut, body: &[u8]) {
+    /// Seals a message of this length.
+    pub(super) fn seal_message(
+        &mut self,
+        now: Instant,
+        out: &mut BytesMut,
+        len: usize,
+        write: impl FnOnce(&mut BytesMut),
+    ) {
+        out.reserve(HEADER_LEN + 1 + len + TAG_LEN);
         self.seal_with(now, out, |out| {
             out.put_u8(inner::MESSAGE);
-            out.put_slice(body);
+            write(out);
         });
     }
 
@@ -146,7 +160,7 @@ mod tests {
 
     fn sealed(sealer: &mut Sealer, now: Instant) -> Vec<u8> {
         let mut out = BytesMut::new();
-        sealer.seal_message(now, &mut out, b"hello");
+        sealer.seal_message(now, &mut out, 5, |out| out.put_slice(b"hello"));
         out.to_vec()
     }
 

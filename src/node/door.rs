@@ -358,7 +358,7 @@ impl Node {
             candidate.told = Some(receipt);
             candidate.given += bytes.len();
         }
-        entry.enqueue(now, &bytes.freeze(), &self.limits);
+        entry.enqueue(now, bytes.freeze(), &self.limits);
     }
 
     /// Whether this bot is a member of a community that votes.

@@ -1,6 +1,5 @@
 //! The inputs that can be refused.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::links::{Entry, LinkId, Stage, Wish, WishState};
@@ -26,7 +25,7 @@ impl Node {
         let link = Link::accept(self.setup.clone(), now, seed, binding, self.limits.times);
         #[cfg(feature = "trace")]
         let link = if self.outbox.tracer.on { link.noting_frames() } else { link };
-        let entry = Entry::new(Stage::Live(Box::new(link)), None, &self.limits, &mut self.random, now);
+        let entry = Entry::new(Stage::Live(link), None, &self.limits, &mut self.random, now);
         let id = self.links.insert(entry);
         trace!(self.outbox, Accepted, None, Some(id); "bound": binding != Binding::None);
         Ok(id)
@@ -70,8 +69,8 @@ impl Node {
         if !self.roster.contains(&peer) {
             return Err(DialError::NotAMember(peer));
         }
-        if let Some(wish) = self.links.wishes.get_mut(&peer) {
-            wish.address = address;
+        if self.links.wishes.contains(peer) {
+            self.links.wishes.change(peer, |wish| wish.address = address);
             return Ok(());
         }
         self.check_drained()?;

@@ -232,7 +232,9 @@ impl Node {
     pub(super) fn seek_sponsor(&mut self, now: Instant) {
         let Some(joining) = self.council.as_ref().and_then(|council| council.joining.as_ref()) else { return };
         let (sponsor, address) = (joining.sponsor(), joining.address());
-        self.links.wishes.entry(sponsor).or_insert(Wish { address, state: WishState::Waiting(now), failures: 0 });
+        if !self.links.wishes.contains(sponsor) {
+            self.links.wishes.insert(sponsor, Wish { address, state: WishState::Waiting(now), failures: 0 });
+        }
     }
 
     /// As what this bot dials a peer.
@@ -257,10 +259,10 @@ impl Node {
     fn say_to_sponsor(&mut self, now: Instant, id: LinkId, message: &LedgerMessage) {
         let mut bytes = BytesMut::new();
         message.encode(&mut bytes);
-        self.send_to_sponsor(now, id, &bytes.freeze());
+        self.send_to_sponsor(now, id, bytes.freeze());
     }
 
-    fn send_to_sponsor(&mut self, now: Instant, id: LinkId, bytes: &Bytes) {
+    fn send_to_sponsor(&mut self, now: Instant, id: LinkId, bytes: Bytes) {
         if let Some(entry) = self.links.touch(id) {
             entry.enqueue(now, bytes, &self.limits);
         }
@@ -414,7 +416,7 @@ impl Node {
         }
         let mut bytes = BytesMut::new();
         JoinMessage::Apply { application, token }.encode(&mut bytes);
-        self.send_to_sponsor(now, id, &bytes.freeze());
+        self.send_to_sponsor(now, id, bytes.freeze());
         self.attend(now);
     }
 
@@ -424,7 +426,7 @@ impl Node {
         else {
             return;
         };
-        self.links.wishes.remove(&sponsor);
+        self.links.wishes.remove(sponsor);
         self.leave_candidacy(now, sponsor);
     }
 
@@ -438,10 +440,10 @@ impl Node {
             .collect();
         for sponsor in candidates {
             self.leave_candidacy(now, sponsor);
-            if let Some(wish) = self.links.wishes.get_mut(&sponsor) {
+            self.links.wishes.change(sponsor, |wish| {
                 wish.state = WishState::Waiting(now);
                 wish.failures = 0;
-            }
+            });
         }
         self.run_wishes(now);
     }
@@ -477,14 +479,14 @@ impl Node {
         let address = joining.address();
         let unit = council.ledger.as_ref().map(|ledger| ledger.rules().unit_ms());
         let pause = Duration::from_millis(unit.unwrap_or(0) / POLLS_A_UNIT).clamp(SOONEST, LATEST);
-        if let Some(wish) = self.links.wishes.get_mut(&peer) {
+        self.links.wishes.change(peer, |wish| {
             wish.address = address;
             if was_open && entry.candidate.is_some() {
                 // All went well: there was no more to say.
                 wish.failures = 0;
                 wish.state = WishState::Waiting(now + pause);
             }
-        }
+        });
     }
 
     pub(super) fn candidate_of(&self, kind: Kind, now: Instant) -> Option<alloc::boxed::Box<Candidate>> {

@@ -331,7 +331,7 @@ impl Node {
         let sponsor = self.council.as_ref().and_then(|council| council.joining.as_ref()).map(Joining::sponsor);
         let roster = self.roster.clone();
         let goes = |peer: &BotId| !roster.contains(peer);
-        self.links.wishes.retain(|peer, _| !goes(peer) || Some(*peer) == sponsor);
+        self.links.wishes.give_up(|peer| goes(peer) && Some(*peer) != sponsor);
         let gone: Vec<LinkId> = self
             .links
             .iter()
@@ -402,21 +402,15 @@ impl Node {
         }
     }
 
-    pub(super) fn pump_if_thirsty(&mut self, now: Instant, id: LinkId) {
-        if self.links.get(id).is_some_and(|entry| entry.ledger_waits) {
-            self.pump(now, id);
-        }
-    }
-
     /// Hands the ledger's messages to a link as long as it has room.
     pub(super) fn pump(&mut self, now: Instant, id: LinkId) {
         let Some(ledger) = self.council.as_mut().and_then(|council| council.ledger.as_mut()) else { return };
         let Some(entry) = self.links.touch(id) else { return };
         let mut scratch = BytesMut::new();
-        entry.ledger_waits = false;
+        entry.flow.ledger_waits = false;
         while entry.is_open() {
-            if entry.queued_bytes >= self.limits.queue_low_bytes {
-                entry.ledger_waits = true;
+            if entry.flow.queued_bytes >= self.limits.queue_low_bytes {
+                entry.flow.ledger_waits = true;
                 return;
             }
             let Some(message) = ledger.next_message(Channel(id.0)) else { return };
@@ -429,7 +423,7 @@ impl Node {
                     return self.close_link(now, id, Code::Full);
                 }
             }
-            entry.enqueue(now, &bytes, &self.limits);
+            entry.enqueue(now, bytes, &self.limits);
         }
     }
 }

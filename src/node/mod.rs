@@ -54,14 +54,12 @@ mod tracer;
 mod upkeep;
 mod wishes;
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::BytesMut;
 use zeroize::Zeroizing;
 
 pub use config::{Config, LedgerStart, Limits, Origin};
@@ -182,7 +180,6 @@ pub struct Node {
     last_persist: u64,
     /// Whether the host was refused and waits for `Ready`.
     publish_refused: bool,
-    scratch: BytesMut,
     stats: Stats,
     /// Nothing when the members stay who they are.
     council: Option<Box<Council>>,
@@ -270,7 +267,6 @@ impl Node {
             unpersisted_bytes: 0,
             last_persist: 0,
             publish_refused: false,
-            scratch: BytesMut::new(),
             stats: Stats::default(),
             council: council.map(Box::new),
             #[cfg(feature = "trace")]
@@ -305,7 +301,7 @@ impl Node {
         #[cfg(feature = "trace")]
         let link = if self.outbox.tracer.on { link.noting_frames() } else { link };
         trace!(self.outbox, Dialled, Some(peer), Some(id); "bound": binding != Binding::None);
-        entry.stage = Stage::Live(Box::new(link));
+        entry.stage = Stage::Live(link);
         entry.candidate = candidate;
         self.settle(now);
     }
@@ -408,7 +404,7 @@ impl Node {
     pub fn forget(&mut self, now: Instant, peer: BotId) {
         record!(self, Forget { now: now.as_nanos(), peer: crate::tape::Id(peer) });
         let now = self.clock(now);
-        self.links.wishes.remove(&peer);
+        self.links.wishes.remove(peer);
         let with_peer: Vec<LinkId> =
             self.links.iter().filter(|(_, entry)| entry.peer() == Some(peer)).map(|(id, _)| id).collect();
         for id in with_peer {
@@ -524,7 +520,7 @@ impl Node {
                 // The outbox itself may have been what was busy.
                 None if self.tell_ready() => {}
                 None => return Output::Idle { wake_at: self.wake_at() },
-                Some(Item::Do(action)) => return Output::Do(action),
+                Some(Item::Do(action)) => return Output::Do(*action),
                 Some(Item::Send(id)) => {
                     if let Some(bytes) = self.take_output(id) {
                         return Output::Do(Action::Send { link: id, bytes });

@@ -145,11 +145,11 @@ pub enum Event {
     Joining(JoinState),
 }
 
-/// One place in the queue.
+/// One place in the queue; small, because most are sends.
 pub(super) enum Item {
     /// Whatever the link has sealed by the time this is polled.
     Send(LinkId),
-    Do(Action),
+    Do(Box<Action>),
 }
 
 /// The queue of outputs; sends of one link that follow each other become one.
@@ -180,7 +180,7 @@ impl Outbox {
     pub(super) fn push(&mut self, action: Action) {
         #[cfg(feature = "trace")]
         self.tracer.told(&action);
-        self.items.push_back(Item::Do(action));
+        self.items.push_back(Item::Do(Box::new(action)));
     }
 
     pub(super) fn notify(&mut self, event: Event) {
@@ -193,7 +193,7 @@ impl Outbox {
     }
 
     pub(super) fn pop(&mut self) -> Option<Item> {
-        self.items.pop_front()
+        crate::ring::pop_front(&mut self.items)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::Node;
 use super::ledger::Candidate;
@@ -141,9 +141,8 @@ impl Node {
     fn fulfil_wish(&mut self, id: LinkId) {
         // An applicant's link is none that anybody wished for, but the applicant itself.
         let entry = self.links.get(id).filter(|entry| entry.candidate.is_none() || entry.dialled.is_some());
-        let peer = entry.and_then(Entry::peer);
-        if let Some(wish) = peer.and_then(|peer| self.links.wishes.get_mut(&peer)) {
-            wish.state = WishState::Linked(id);
+        if let Some(peer) = entry.and_then(Entry::peer) {
+            self.links.wishes.change(peer, |wish| wish.state = WishState::Linked(id));
         }
     }
 
@@ -211,18 +210,22 @@ impl Node {
 
     /// Hands a message to every open link but one.
     pub(super) fn spread(&mut self, now: Instant, but: Option<LinkId>, message: &Message) {
-        if self.links.ids().all(|id| Some(id) == but) {
-            return;
-        }
-        message.encode(&mut self.scratch);
-        let bytes = self.scratch.split().freeze();
+        let mut bytes = None;
+        let mut encode = || {
+            let encode = || {
+                let mut bytes = BytesMut::new();
+                message.encode(&mut bytes);
+                bytes.freeze()
+            };
+            bytes.get_or_insert_with(encode).clone()
+        };
         for (id, entry) in self.links.touch_all() {
             if Some(id) != but && entry.candidate.is_none() {
                 #[cfg(feature = "trace")]
                 if entry.is_open() {
                     self.outbox.tracer.post_out(entry.peer(), id, super::tracer::Seen::of(message));
                 }
-                entry.enqueue(now, &bytes, &self.limits);
+                entry.send(now, message, &self.limits, &mut encode);
             }
         }
     }

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::Node;
-use super::links::{Entry, LinkId, Wish, WishState};
+use super::links::{Entry, LinkId};
 use super::outbox::{Action, Event as Told};
 use crate::crypto::Suite;
 use crate::identity::BotId;
@@ -182,9 +182,7 @@ impl Node {
         if !self.outbox.tracer.on {
             return;
         }
-        let links = self.links.deadlines().due(now).count();
-        let waits = |wish: &&Wish| matches!(wish.state, WishState::Waiting(at) if at <= now);
-        let due = links + self.links.wishes.values().filter(waits).count();
+        let due = self.links.due(now).count() + self.links.wishes.due(now).count();
         if due > 0 {
             trace!(self.outbox, Timeout, None, None; "due": due);
         }

@@ -6,8 +6,9 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::Node;
-use super::links::{Entry, LinkId, Stage, WishState};
+use super::links::{Entry, LinkId, Stage, Wish, WishState};
 use super::outbox::{Action, Event};
+use crate::identity::BotId;
 use crate::link::{CloseReason, Code, Fault, Link};
 use crate::time::Instant;
 
@@ -16,43 +17,42 @@ impl Node {
     /// reading is paused or resumed.
     pub(super) fn settle(&mut self, now: Instant) {
         let (touched, congested) = self.links.take_touched();
-        let (mut overfull, mut is_thirsty) = (Vec::new(), false);
-        for &id in &touched {
-            let Some(entry) = self.links.get_mut(id) else { continue };
+        let (mut overfull, mut thirsty) = (Vec::new(), Vec::new());
+        for place in touched {
+            let (id, entry) = self.links.at(place);
             #[cfg(feature = "trace")]
             self.outbox.tracer.frames(id, entry);
             if entry.is_overfull(&self.limits) {
                 overfull.push(id);
             }
-            let held_up = congested > usize::from(entry.congested);
+            let held_up = congested > usize::from(entry.flow.congested);
             let pause = entry.is_open() && (held_up || entry.over_budget_until.is_some());
             let unjudged = pause || entry.has_backlog();
             if let Some(link) = entry.link_mut() {
                 link.set_paused(now, unjudged);
             }
-            if pause != entry.paused {
-                entry.paused = pause;
+            if pause != entry.flow.paused {
+                entry.flow.paused = pause;
                 let link = id;
                 self.outbox.push(if pause { Action::PauseReading { link } } else { Action::ResumeReading { link } });
             }
-            if !entry.send_waits && entry.link().is_some_and(|link| link.output_len() > 0) {
-                entry.send_waits = true;
+            if !entry.flow.send_waits && entry.link().is_some_and(|link| link.output_len() > 0) {
+                entry.flow.send_waits = true;
                 self.outbox.send(id);
             }
-            is_thirsty |= entry.ledger_waits && entry.queued_bytes < self.limits.queue_low_bytes;
-            self.links.set_deadline(id);
+            if entry.flow.ledger_waits && entry.flow.queued_bytes < self.limits.queue_low_bytes {
+                thirsty.push(id);
+            }
+            self.links.set_deadline(place);
         }
-        if is_thirsty {
-            touched.iter().for_each(|id| self.pump_if_thirsty(now, *id));
-        }
-        self.links.reuse(touched);
         if !overfull.is_empty() {
             for id in overfull {
                 self.close_entry(now, id, Fault::Stalled.into(), true);
             }
             return self.settle(now);
         }
-        if is_thirsty {
+        if !thirsty.is_empty() {
+            thirsty.into_iter().for_each(|id| self.pump(now, id));
             return self.settle(now);
         }
         self.tell_ready();
@@ -78,9 +78,9 @@ impl Node {
     /// What the link has sealed by now.
     pub(super) fn take_output(&mut self, id: LinkId) -> Option<Bytes> {
         let entry = self.links.get_mut(id)?;
-        entry.send_waits = false;
+        entry.flow.send_waits = false;
         let bytes = entry.link_mut().map(Link::take_output).filter(|bytes| !bytes.is_empty())?;
-        entry.in_flight += bytes.len();
+        entry.flow.in_flight += bytes.len();
         self.stats.sent_bytes += bytes.len() as u64;
         Some(bytes)
     }
@@ -105,22 +105,24 @@ impl Node {
         }
         let Some(entry) = self.links.remove(id) else { return };
         let peer = entry.peer();
-        let wish = peer.and_then(|peer| self.links.wishes.get_mut(&peer));
-        let wish = wish.filter(|wish| matches!(wish.state, WishState::Linked(link) if link == id));
-        let was_wished = wish.is_some();
-        if let Some(wish) = wish {
-            let open_for = entry.opened_at.map(|opened| now.since(opened));
-            wish.retry(now, open_for, &reason, &self.limits, &mut self.random);
-        }
+        let mut was_wished = false;
+        let retry = |wish: &mut Wish| {
+            was_wished = matches!(wish.state, WishState::Linked(link) if link == id);
+            if was_wished {
+                let open_for = entry.opened_at.map(|opened| now.since(opened));
+                wish.retry(now, open_for, &reason, &self.limits, &mut self.random);
+            }
+        };
+        peer.and_then(|peer| self.links.wishes.change(peer, retry));
         self.adjourn(now, id, &entry, &reason);
-        let wish = peer.and_then(|peer| self.links.wishes.get(&peer)).filter(|_| was_wished);
-        let retry_at = wish.and_then(|wish| if let WishState::Waiting(at) = wish.state { Some(at) } else { None });
+        let wished = peer.filter(|_| was_wished);
+        let retry_at = wished.and_then(|peer| self.links.wishes.change(peer, |wish| wish.dial_at())).flatten();
         self.outbox.notify(Event::Closed { link: id, peer, reason, retry_at });
     }
 
     /// Acts on every deadline that has come.
     pub(super) fn run_timers(&mut self, now: Instant) {
-        let due: Vec<LinkId> = self.links.deadlines().due(now).collect();
+        let due: Vec<LinkId> = self.links.due(now).collect();
         for id in due {
             self.run_link_timer(now, id);
         }
@@ -129,16 +131,16 @@ impl Node {
 
     /// Dials whoever is to be dialled by now.
     pub(super) fn run_wishes(&mut self, now: Instant) {
-        while let Some((peer, address)) = self.links.wishes.iter().find_map(|(peer, wish)| match wish.state {
-            WishState::Waiting(at) if at <= now => Some((*peer, wish.address.clone())),
-            _ => None,
-        }) {
+        let due: Vec<BotId> = self.links.wishes.due(now).collect();
+        for peer in due {
             let stage = Stage::Dialling { until: now + self.limits.dial };
             let link = self.links.insert(Entry::new(stage, Some(peer), &self.limits, &mut self.random, now));
-            if let Some(wish) = self.links.wishes.get_mut(&peer) {
+            let dial = |wish: &mut Wish| {
                 wish.state = WishState::Linked(link);
                 trace!(self.outbox, Dial, Some(peer), Some(link); "failures": u64::from(wish.failures));
-            }
+                wish.address.clone()
+            };
+            let Some(address) = self.links.wishes.change(peer, dial) else { continue };
             self.outbox.push(Action::Dial { link, peer, address });
         }
     }
@@ -163,11 +165,7 @@ impl Node {
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        let wishes = self.links.wishes.values().filter_map(|wish| match wish.state {
-            WishState::Waiting(at) => Some(at),
-            WishState::Linked(_) => None,
-        });
         let tick = self.council.as_ref().and_then(|council| council.wake_at());
-        self.links.deadlines().earliest().into_iter().chain(wishes).chain(tick).min()
+        self.links.wake_at().into_iter().chain(tick).min()
     }
 }

@@ -189,11 +189,19 @@ impl Message {
         Ok(Self::Post { hops, post: Post { id, bytes: bytes.slice_ref(post), signature } })
     }
 
+    /// A bound on the bytes that [`Message::encode`] writes: some too many, never too few.
+    #[must_use]
+    pub(crate) fn max_encoded_len(&self) -> usize {
+        match self {
+            Self::Post { post, .. } => post.bytes.len() + 76,
+        }
+    }
+
     /// Writes the message at the end of `out`.
     pub fn encode(&self, out: &mut BytesMut) {
+        out.reserve(self.max_encoded_len());
         match self {
             Self::Post { hops, post } => {
-                out.reserve(post.bytes.len() + 76);
                 let mut w = CborWriter(out);
                 w.array(4).uint(POST).uint(u64::from(*hops)).bytes(&post.bytes).bytes(&post.signature);
             }

@@ -18,7 +18,7 @@ use bytes::BytesMut;
 pub use message::{MAX_HOPS, MAX_POST_BODY, Message, Post, PostId, StreamId};
 pub use seen::{SeenStream, SeenStreams};
 
-use crate::crypto::{Crypto, Signer};
+use crate::crypto::{Crypto, Signer, sha256};
 use crate::identity::{BotId, CommunityId, Identity};
 
 /// What this bot must remember of its own posts, so that it never signs two with one name.
@@ -73,6 +73,9 @@ impl Hub {
         seen: SeenStreams,
     ) -> Self {
         let signer = crypto.signer(identity.seed());
+        let secret = sha256(&[b"interbot seen\0", identity.seed()]);
+        let (words, _) = secret.as_chunks::<8>();
+        let seen = seen.with_secret([words[0], words[1]].map(u64::from_le_bytes));
         Self { own: identity.id(), community, crypto, signer, roster, counter, seen, scratch: BytesMut::new() }
     }
 
