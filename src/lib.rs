@@ -162,6 +162,8 @@ pub mod timers;
 #[cfg(feature = "trace")]
 #[cfg_attr(docsrs, doc(cfg(feature = "trace")))]
 pub mod trace;
+#[cfg(test)]
+mod vectors;
 pub mod window;
 pub mod wire;
 

@@ -25,6 +25,8 @@ mod statement;
 #[cfg(test)]
 mod tests;
 mod tokens;
+#[cfg(test)]
+mod vectors;
 
 pub use certificate::{Certificate, Chain, ChainError, Founding, Genesis, GenesisError, MAX_CERTIFICATE, MAX_FOUNDERS};
 pub use effect::{Effect, Warning, what_if, what_if_after, what_if_it_leaves};

@@ -1,10 +1,7 @@
-//! The committed vectors of `tests/vectors`, computed by the code and compared byte for byte.
-//!
-//! `INTERBOT_WRITE_VECTORS=1 cargo test vectors` writes them anew.
+//! The vectors of ids, the handshake, records and what a link refuses.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -14,40 +11,10 @@ use super::records::{Opener, RecordKey, Sealer};
 use super::*;
 use crate::crypto::{Crypto, Pure, Suite, TAG_LEN, expand, extract};
 use crate::identity::{BotId, CommunityId, IdError, Identity, may_be_key};
+use crate::vectors::{array, check, committed, hex, unhex};
 use crate::wire::{CborError, CborReader, FrameError, HEADER_LEN, put_header};
 
 const T0: Instant = Instant::ZERO;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| alloc::format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    assert_eq!(text.len() % 2, 0, "{text}");
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex")).collect()
-}
-
-fn array<const N: usize>(text: &str) -> [u8; N] {
-    unhex(text).try_into().expect("the right number of digits")
-}
-
-fn path(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "vectors", name].iter().collect()
-}
-
-fn committed(name: &str) -> Value {
-    let text = std::fs::read_to_string(path(name)).expect("the vectors are committed");
-    serde_json::from_str(&text).expect("the vectors are JSON")
-}
-
-/// Compares with the committed file, or writes it where the environment asks for that.
-fn check(name: &str, value: &Value) {
-    if std::env::var_os("INTERBOT_WRITE_VECTORS").is_some() {
-        let text = serde_json::to_string_pretty(value).expect("JSON of strings and numbers") + "\n";
-        std::fs::write(path(name), text).expect("the folder of vectors is writable");
-    }
-    assert_eq!(&committed(name), value, "{name}: the code and the vectors differ");
-}
 
 fn plain_setup(seed: u8) -> Arc<Setup> {
     let (identity, community) = (Identity::from_seed([seed; 32]), CommunityId::from_name("vectors"));

@@ -58,9 +58,7 @@ impl Village {
 
     fn commit(&self, seed: u8, view: View, header: HeaderId) -> (BotId, [u8; 64]) {
         let body = Body::Commit { view, header };
-        let place = self.chain.place();
-        let statement = Statement::new(self.chain.community(), key(seed), place, body, &*signer(seed));
-        (key(seed), statement.expect("it fits").signature())
+        (key(seed), say(self.chain.community(), self.chain.place(), seed, body).signature())
     }
 
     /// Signed by these members, however many they are.
@@ -231,32 +229,10 @@ fn dormant_members_sign_no_certificates() {
 fn inv36_a_statement_counts_in_its_community_place_and_kind_only() {
     let (here, elsewhere) = (CommunityId::from_name("here"), CommunityId::from_name("elsewhere"));
     let place = Place { height: Height(3), header: HeaderId([4; 32]) };
-    let proposal = StatementId([5; 32]);
-    let application = Application::new(&here, key(9), key(1), [1; 16], Bytes::from_static(b"hello"), &*signer(9));
-    let report = Report::new(&here, key(2), place, &key(4), &*signer(2));
-    let ask = |ask| Body::Proposal(Proposal { slot: 0, ask, text: Bytes::from_static("für alle".as_bytes()) });
-    let bodies = [
-        ask(Ask::Admit(application.clone())),
-        ask(Ask::Rekey(application)),
-        ask(Ask::Remove { subject: key(4), reports: [report].into() }),
-        ask(Ask::Amend(Rules::preset(Preset::Seed))),
-        ask(Ask::Revoke { subject: key(77) }),
-        Body::Withdraw(proposal),
-        Body::Ballot(Ballot { number: 8, answers: [(proposal, Answer::Yes)].into() }),
-        Body::Wake,
-        Body::Accept(proposal),
-        Body::Leave,
-        Body::Endorse { proposal, number: 2, on: true },
-        Body::Seal { view: View(1), header: place.header },
-        Body::Ack { view: View(1), header: place.header },
-        Body::Commit { view: View(1), header: place.header },
-        Body::Status { view: View(2), locked: None },
-        Body::Status { view: View(2), locked: Some((View(1), place.header)) },
-    ];
     let mut names = alloc::collections::BTreeSet::new();
-    for body in bodies {
-        let statement = Statement::new(&here, key(1), place, body.clone(), &*signer(1)).expect("it fits");
-        assert!(statement.is_genuine(&here, &Pure), "{body:?}");
+    for (kind, body) in bodies(&here, place) {
+        let statement = say(&here, place, 1, body.clone());
+        assert!(statement.is_genuine(&here, &Pure), "{kind}");
         assert!(names.insert(statement.id()));
         let read = Statement::read(&here, statement.bytes().clone()).expect("its own encoding");
         assert_eq!((&read, read.body()), (&statement, &body));
@@ -267,9 +243,9 @@ fn inv36_a_statement_counts_in_its_community_place_and_kind_only() {
             let mut odd = bytes.to_vec();
             odd[at] ^= 1;
             let genuine = Statement::read(&here, odd.into()).is_ok_and(|odd| odd.is_genuine(&here, &Pure));
-            assert!(!genuine, "{body:?}, byte {at}");
+            assert!(!genuine, "{kind}, byte {at}");
             let cut = Statement::read(&here, bytes.slice(..at));
-            assert!(!cut.is_ok_and(|cut| cut.is_genuine(&here, &Pure)), "{body:?}, cut at {at}");
+            assert!(!cut.is_ok_and(|cut| cut.is_genuine(&here, &Pure)), "{kind}, cut at {at}");
         }
     }
 }

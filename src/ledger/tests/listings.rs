@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::crypto::{Crypto, Pure};
 use crate::identity::CommunityId;
 use crate::wire::LayoutError;
 
@@ -35,8 +34,7 @@ impl Desk {
     }
 
     fn say_at(&mut self, place: Place, seed: u8, body: Body) -> StatementId {
-        let signer = Pure.signer(&[seed; 32]);
-        let statement = Statement::new(&community(), key(seed), place, body, &*signer).expect("it fits");
+        let statement = super::say(&community(), place, seed, body);
         let id = statement.id();
         self.statements.insert(id, statement);
         id
@@ -72,10 +70,6 @@ impl Desk {
         let error = self.resolve().expect_err("something does not fit");
         (error.statement, error.why)
     }
-}
-
-const fn asks(slot: u8, ask: Ask) -> Body {
-    Body::Proposal(Proposal { slot, ask, text: Bytes::new() })
 }
 
 fn votes(number: u64, proposal: StatementId, answer: Answer) -> Body {

@@ -3,11 +3,12 @@
 mod chains;
 mod effects;
 mod guests;
+pub(super) mod hall;
 mod invitations;
 mod listings;
 mod outcomes;
 mod proofs;
-mod records;
+pub(super) mod records;
 mod sealing;
 
 use alloc::vec::Vec;
@@ -15,12 +16,71 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::*;
-use crate::identity::{BotId, Identity};
+use crate::crypto::{Crypto, Pure};
+use crate::identity::{BotId, CommunityId, Identity};
 use crate::time::UnixMillis;
 
 /// A key by number; numbers from 100 on are no members.
 pub(super) fn key(seed: u8) -> BotId {
     Identity::from_seed([seed; 32]).id()
+}
+
+/// A member's statement.
+pub(super) fn say(community: &CommunityId, place: Place, seed: u8, body: Body) -> Statement {
+    Statement::new(community, key(seed), place, body, &*Pure.signer(&[seed; 32])).expect("it fits")
+}
+
+/// A question without words.
+pub(super) const fn asks(slot: u8, ask: Ask) -> Body {
+    Body::Proposal(Proposal { slot, ask, text: Bytes::new() })
+}
+
+/// One of every kind of statement, by the first member, with everything in it that a kind may have.
+pub(super) fn bodies(community: &CommunityId, place: Place) -> Vec<(&'static str, Body)> {
+    let (proposal, view, header) = (StatementId([5; 32]), View(1), place.header);
+    let text = Bytes::from_static("für alle".as_bytes());
+    let application = |subject: u8, by: u8| {
+        let signer = Pure.signer(&[subject; 32]);
+        Application::new(community, key(subject), key(by), [1; 16], Bytes::from_static(b"hello"), &*signer)
+    };
+    let report = |seed: u8| Report::new(community, key(seed), place, &key(4), &*Pure.signer(&[seed; 32]));
+    let mut reports = [report(1), report(2), report(3)];
+    reports.sort_by_key(|report| report.observer);
+    let ask = |slot, ask| Body::Proposal(Proposal { slot, ask, text: text.clone() });
+    let answers =
+        [(proposal, Answer::Yes), (StatementId([6; 32]), Answer::No), (StatementId([7; 32]), Answer::Abstain)];
+    [
+        ("Proposal, Admit", ask(0, Ask::Admit(application(9, 1)))),
+        ("Proposal, Remove", asks(1, Ask::Remove { subject: key(4), reports: Vec::new() })),
+        ("Proposal, Remove with reports", ask(1, Ask::Remove { subject: key(4), reports: reports.into() })),
+        ("Proposal, Rekey", ask(2, Ask::Rekey(application(9, 2)))),
+        ("Proposal, Amend", ask(3, Ask::Amend(Rules::preset(Preset::Seed)))),
+        ("Proposal, Revoke", ask(3, Ask::Revoke { subject: key(77) })),
+        ("Withdraw", Body::Withdraw(proposal)),
+        ("Ballot", Body::Ballot(Ballot { number: 8, answers: answers.into() })),
+        ("Ballot without answers", Body::Ballot(Ballot { number: 9, answers: Vec::new() })),
+        ("Wake", Body::Wake),
+        ("Accept", Body::Accept(proposal)),
+        ("Leave", Body::Leave),
+        ("Endorse, on", Body::Endorse { proposal, number: 2, on: true }),
+        ("Endorse, off", Body::Endorse { proposal, number: 3, on: false }),
+        ("Seal", Body::Seal { view, header }),
+        ("Ack", Body::Ack { view, header }),
+        ("Commit", Body::Commit { view, header }),
+        ("Status without a Commit", Body::Status { view: View(2), locked: None }),
+        ("Status", Body::Status { view: View(2), locked: Some((view, header)) }),
+    ]
+    .into()
+}
+
+/// y, n or a; nothing else is an answer.
+pub(super) const fn answer(letter: u8) -> Option<Answer> {
+    match letter {
+        b'y' => Some(Answer::Yes),
+        b'n' => Some(Answer::No),
+        b'a' => Some(Answer::Abstain),
+        _ => None,
+    }
 }
 
 /// A community at height 5, in numbers.
@@ -122,13 +182,9 @@ impl Urn {
     /// The members' answers to one proposal, from the first member on: y, n, a, or - for no ballot at all.
     pub(super) fn votes(mut self, proposal: StatementId, votes: &str) -> Self {
         for (seed, vote) in (1..).zip(votes.bytes()) {
-            let answer = match vote {
-                b'y' => Answer::Yes,
-                b'n' => Answer::No,
-                b'a' => Answer::Abstain,
-                _ => continue,
-            };
-            self.vote(seed, proposal, answer);
+            if let Some(answer) = answer(vote) {
+                self.vote(seed, proposal, answer);
+            }
         }
         self
     }

@@ -7,137 +7,12 @@ use alloc::{format, vec};
 
 use proptest::prelude::*;
 
+use super::hall::{Hall, Round, proof_bytes};
 use super::*;
 use crate::crypto::{Crypto, Pure};
 use crate::wire::LayoutError;
 
-/// A community of real keys, and the round that is open in it.
-#[derive(Clone, Debug)]
-struct Hall {
-    genesis: Genesis,
-    chain: Chain,
-    story: Vec<Certificate>,
-    held: BTreeMap<StatementId, Statement>,
-    listing: Listing,
-}
-
-/// A round that was sealed.
-#[derive(Clone, Debug)]
-struct Round {
-    before: Chain,
-    certificate: Certificate,
-    listing: Listing,
-}
-
-impl Hall {
-    fn new(members: u8, nonce: u8) -> Self {
-        let founding = Founding {
-            rules: Rules::preset(Preset::Village),
-            founders: (1..=members).map(key).collect(),
-            opened_at: UnixMillis(1_000_000),
-            nonce: [nonce; 16],
-            text: Bytes::new(),
-        };
-        let signed = |seed: u8| (key(seed), founding.sign(&*Pure.signer(&[seed; 32])));
-        let signatures: Vec<_> = (1..=members).map(signed).collect();
-        let genesis = Genesis::new(founding, &signatures, &Pure).expect("all signed");
-        let chain = Chain::start(&genesis);
-        let listing = Listing::new(UnixMillis(0));
-        Self { genesis, chain, story: Vec::new(), held: BTreeMap::new(), listing }
-    }
-
-    fn say_at(&mut self, place: Place, seed: u8, body: Body) -> StatementId {
-        let signer = Pure.signer(&[seed; 32]);
-        let statement = Statement::new(self.chain.community(), key(seed), place, body, &*signer).expect("it fits");
-        let id = statement.id();
-        self.held.insert(id, statement);
-        id
-    }
-
-    fn say(&mut self, seed: u8, body: Body) -> StatementId {
-        self.say_at(self.chain.place(), seed, body)
-    }
-
-    fn ask(&mut self, seed: u8, slot: u8, ask: Ask) -> StatementId {
-        let id = self.say(seed, Body::Proposal(Proposal { slot, ask, text: Bytes::new() }));
-        self.listing.judged.insert(id);
-        id
-    }
-
-    fn admit(&mut self, sponsor: u8, subject: u8) -> StatementId {
-        let signer = Pure.signer(&[subject; 32]);
-        let community = *self.chain.community();
-        let ask = Application::new(&community, key(subject), key(sponsor), [0; 16], Bytes::new(), &*signer);
-        self.ask(sponsor, 0, Ask::Admit(ask))
-    }
-
-    fn item(&mut self, seed: u8, body: Body) {
-        let id = self.say(seed, body);
-        self.listing.items.insert(id);
-    }
-
-    /// The members' answers from the first on: y, n, a, or - for no ballot at all.
-    fn votes(&mut self, proposal: StatementId, votes: &str) {
-        for (seed, vote) in (1..).zip(votes.bytes()) {
-            let answer = match vote {
-                b'y' => Answer::Yes,
-                b'n' => Answer::No,
-                b'a' => Answer::Abstain,
-                _ => continue,
-            };
-            let id = self.say(seed, Body::Ballot(Ballot { number: 1, answers: [(proposal, answer)].into() }));
-            self.listing.ballots.insert(id);
-        }
-    }
-
-    /// A quorum commits to the header, whatever it says.
-    fn certify(&self, header: Header) -> Certificate {
-        let (roster, community) = (self.chain.roster(), self.chain.community());
-        let body = Body::Commit { view: View(0), header: header.id(community) };
-        let commit = |seed| {
-            let signer = Pure.signer(&[seed; 32]);
-            let statement = Statement::new(community, key(seed), self.chain.place(), body.clone(), &*signer);
-            (key(seed), statement.expect("it fits").signature())
-        };
-        let quorum = self.chain.rules().numbers(roster.active_len()).quorum;
-        Certificate::new(header, View(0), roster, quorum, (1..120).map(commit))
-    }
-
-    /// What the open round comes to.
-    fn next(&self) -> Next {
-        let place = self.chain.place();
-        let (roster, rules) = (self.chain.roster(), self.chain.rules());
-        let at = Standpoint { height: place.height, header: place.header, roster, rules };
-        let resolved = self.listing.resolve(&at, self.chain.community(), |id| self.held.get(id));
-        next(&at, &resolved.expect("everything fits").contents)
-    }
-
-    /// Ends the round.
-    fn seal(&mut self) -> Round {
-        self.listing.opened_at = UnixMillis(self.chain.opened_at().0 + self.chain.rules().vote_window_ms);
-        let certificate = self.certify(self.next().header);
-        let before = self.chain.clone();
-        self.chain.follow(&certificate, &Pure).expect("a good certificate");
-        self.story.push(certificate.clone());
-        let listing = core::mem::replace(&mut self.listing, Listing::new(UnixMillis(0)));
-        Round { before, certificate, listing }
-    }
-
-    fn proof(&self, round: &Round, proposal: StatementId) -> Proof {
-        let (certificate, listing) = (round.certificate.clone(), round.listing.clone());
-        Proof::new(proposal, certificate, listing, |id| self.held.get(id)).expect("all is here")
-    }
-
-    fn explain(&self, round: &Round, proposal: StatementId) -> Explanation {
-        let proof = self.proof(round, proposal);
-        let bytes = Bytes::from(proof.to_bytes());
-        let read = Proof::from_bytes(self.chain.community(), &bytes).expect("its own encoding");
-        assert_eq!(read, proof);
-        read.verify(&round.before, &Pure).expect("a good proof")
-    }
-}
-
-/// The encoding by hand, with whatever is put in.
+/// The encoding by hand, with whatever is put in, by name.
 fn encode<'a>(
     proposal: StatementId,
     certificate: &Certificate,
@@ -145,17 +20,8 @@ fn encode<'a>(
     statements: impl IntoIterator<Item = &'a Statement>,
 ) -> Bytes {
     let statements: BTreeMap<_, _> = statements.into_iter().map(|statement| (statement.id(), statement)).collect();
-    let mut out = proposal.0.to_vec();
-    for part in [certificate.to_bytes(), listing.to_bytes()] {
-        out.extend(u32::try_from(part.len()).expect("short").to_be_bytes());
-        out.extend(part);
-    }
-    out.extend(u32::try_from(statements.len()).expect("few").to_be_bytes());
-    for statement in statements.values() {
-        out.extend(u16::try_from(statement.bytes().len()).expect("short").to_be_bytes());
-        out.extend(statement.bytes());
-    }
-    out.into()
+    let statements: Vec<_> = statements.into_values().collect();
+    proof_bytes(proposal, certificate, listing, &statements).into()
 }
 
 fn names(seeds: impl IntoIterator<Item = u8>) -> String {
