@@ -224,6 +224,11 @@ impl Identity {
         Self { seed: Zeroizing::new([0; 32]), id }
     }
 
+    /// The same once more, for a machine that is made later.
+    pub(crate) fn again(&self) -> Self {
+        Self { seed: self.seed.clone(), id: self.id }
+    }
+
     /// Reads the textual form that [`Identity::secret_text`] wrote; surrounding blanks are ignored.
     ///
     /// # Errors

@@ -45,7 +45,9 @@ use crate::identity::{CommunityId, Identity};
 use crate::ledger::{Answer as Vote, Ask, Invitation, StatementId};
 use crate::link::{Binding, Capabilities, Code};
 use crate::node::{Config, LinkId, Node, PersistId, Record, RestoreError};
-use crate::tape::{Answer, Blank, Blob, Entry, Header, Input, Recorder, Recording, output_line, result_line, seconds};
+use crate::tape::{
+    Answer, Blank, Blob, Entry, Header, Input, LedgerEntry, Recorder, Recording, output_line, result_line, seconds,
+};
 use crate::time::Instant;
 use crate::trace::{Event, UnixMillis};
 
@@ -177,20 +179,22 @@ impl Replay {
         Self::changed(recording, |_| {})
     }
 
-    /// Prepares a replay with other members or limits, to see where they make a difference. Crypto stays on the recording.
+    /// Prepares a replay with other members, limits or beginnings of the ledger, to see where they make a difference. Crypto stays on the recording.
     #[must_use]
     pub fn changed(recording: Recording, change: impl FnOnce(&mut Config)) -> Self {
         let Recording { header, entries, is_whole, .. } = recording;
-        // The community is in no output, and its tags are answered by the recording.
-        let members = header.members.iter().map(|id| id.0);
-        let mut config = Config::new(CommunityId::from_bytes([0; 32]), members);
+        // Without a ledger the community is in no output, and its tags are answered by the recording.
+        let ledger = header.ledger.as_ref().and_then(LedgerEntry::start);
+        let community = ledger.as_ref().map_or(CommunityId::from_bytes([0; 32]), |start| start.origin.community());
+        let mut config = Config::new(community, header.members.iter().map(|id| id.0));
+        config.ledger = ledger;
         config.aes = header.aes;
         config.capabilities = Capabilities::from_bits(header.capabilities);
         config.limits = (&header.limits).into();
         config.trace = true;
         change(&mut config);
         let player = Recorder::player();
-        config.crypto = Arc::new(Blank);
+        config.crypto = Arc::new(Blank { trusts: false });
         config.recorder = Some(player.clone());
         Self {
             header,
@@ -299,6 +303,9 @@ impl Replay {
                 Ok(started) => {
                     *node = Some(started);
                     None
+                }
+                Err(error) if segment.lines.iter().any(|(_, is_output, _)| !is_output) => {
+                    Some(result_line(&Err::<(), _>(error)))
                 }
                 Err(error) => return self.diverge(step, 0, "the node starts", format!("it does not start: {error}")),
             },

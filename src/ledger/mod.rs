@@ -54,4 +54,5 @@ pub use sealing::{AckProof, Open, Voter, sealer, view_time_ms};
 pub use statement::{
     Answer, Application, Ask, Ballot, Body, MAX_ANSWERS, MAX_STATEMENT, MAX_TEXT, Proposal, Report, SLOTS, Statement,
 };
+pub(crate) use tokens::TokenName;
 pub use tokens::{Invitations, IssueError, RedeemError, Token};

@@ -35,10 +35,14 @@ impl Token {
     }
 
     /// What the inviter remembers, so that its records let nobody in.
-    fn name(&self) -> [u8; 32] {
-        sha256(&[b"interbot invitation token\0", &self.0[..]])
+    pub(crate) fn name(&self) -> TokenName {
+        TokenName(sha256(&[b"interbot invitation token\0", &self.0[..]]))
     }
 }
+
+/// A token's hash: it tells which one is meant, and lets nobody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TokenName(pub(crate) [u8; 32]);
 
 impl PartialEq for Token {
     fn eq(&self, other: &Self) -> bool {
@@ -113,8 +117,7 @@ struct Issued {
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Invitations {
-    /// By the token's hash.
-    issued: BTreeMap<[u8; 32], Issued>,
+    issued: BTreeMap<TokenName, Issued>,
 }
 
 impl Invitations {
@@ -133,7 +136,7 @@ impl Invitations {
         }
         let mut issued = BTreeMap::new();
         for _ in 0..count {
-            let name = *r.array()?;
+            let name = TokenName(*r.array()?);
             let expires_at = UnixMillis(r.u64()?);
             let used = match r.u8()? {
                 0 => false,
@@ -156,8 +159,16 @@ impl Invitations {
     /// # Errors
     /// [`IssueError`].
     pub fn issue(&mut self, now: UnixMillis, invitation: &Invitation) -> Result<(), IssueError> {
+        self.issue_named(now, invitation.token().name(), invitation.expires_at())
+    }
+
+    pub(crate) fn issue_named(
+        &mut self,
+        now: UnixMillis,
+        name: TokenName,
+        expires_at: UnixMillis,
+    ) -> Result<(), IssueError> {
         self.issued.retain(|_, issued| issued.expires_at > now);
-        let (name, expires_at) = (invitation.token().name(), invitation.expires_at());
         if expires_at <= now {
             return Err(IssueError::Expired);
         }
@@ -178,7 +189,18 @@ impl Invitations {
     /// # Errors
     /// [`RedeemError`].
     pub fn check(&self, now: UnixMillis, token: &Token) -> Result<(), RedeemError> {
-        self.clone().redeem(now, token)
+        self.check_named(now, token.name())
+    }
+
+    pub(crate) fn check_named(&self, now: UnixMillis, name: TokenName) -> Result<(), RedeemError> {
+        let issued = self.issued.get(&name).ok_or(RedeemError::Unknown)?;
+        if issued.used {
+            return Err(RedeemError::Used);
+        }
+        if issued.expires_at <= now {
+            return Err(RedeemError::Expired);
+        }
+        Ok(())
     }
 
     /// Spends a token: it lets in whoever showed it, now and never again.
@@ -186,14 +208,14 @@ impl Invitations {
     /// # Errors
     /// [`RedeemError`].
     pub fn redeem(&mut self, now: UnixMillis, token: &Token) -> Result<(), RedeemError> {
-        let issued = self.issued.get_mut(&token.name()).ok_or(RedeemError::Unknown)?;
-        if issued.used {
-            return Err(RedeemError::Used);
+        self.redeem_named(now, token.name())
+    }
+
+    pub(crate) fn redeem_named(&mut self, now: UnixMillis, name: TokenName) -> Result<(), RedeemError> {
+        self.check_named(now, name)?;
+        if let Some(issued) = self.issued.get_mut(&name) {
+            issued.used = true;
         }
-        if issued.expires_at <= now {
-            return Err(RedeemError::Expired);
-        }
-        issued.used = true;
         Ok(())
     }
 
@@ -214,7 +236,7 @@ impl Invitations {
         let mut out = Vec::with_capacity(2 + 41 * self.issued.len());
         out.extend(u16::try_from(self.issued.len()).unwrap_or(u16::MAX).to_be_bytes());
         for (name, issued) in &self.issued {
-            out.extend(name);
+            out.extend(name.0);
             out.extend(issued.expires_at.0.to_be_bytes());
             out.push(u8::from(issued.used));
         }

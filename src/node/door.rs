@@ -14,7 +14,7 @@ use super::restore::Record;
 use crate::identity::BotId;
 use crate::ledger::{
     Application, Ask, Channel, DecidedBy, Invitation, Invitations, InviteError, IssueError, JoinMessage, Ledger,
-    LedgerMessage, Receipt, StatementId, Token, WishError,
+    LedgerMessage, Receipt, StatementId, Token, TokenName, WishError,
 };
 use crate::link::{Code, Fault};
 use crate::time::{Instant, UnixMillis};
@@ -53,7 +53,7 @@ pub enum InviteWishError {
 struct Waiting {
     application: Application,
     /// By which it was invited; without one the owner decides.
-    token: Option<Token>,
+    token: Option<TokenName>,
     /// What it is told while it waits.
     receipt: Receipt,
 }
@@ -129,6 +129,7 @@ impl Node {
             return Err(InviteWishError::ClientOnly);
         }
         let token = Token::from_bytes(*self.random.secret().first_chunk().expect("16 of 32 bytes"));
+        let name = self.token_name(&token);
         let council = self.council.as_mut().ok_or(InviteWishError::NotAMember)?;
         let ledger = council.ledger.as_ref().ok_or(InviteWishError::NotAMember)?;
         if ledger.roster().get(&own).is_none() {
@@ -148,9 +149,17 @@ impl Node {
         if let Ok(with) = invitation.clone().with_checkpoint(&place) {
             invitation = with;
         }
-        council.door.invitations.issue(wall, &invitation)?;
+        council.door.invitations.issue_named(wall, name, invitation.expires_at())?;
         self.write_invitations();
         Ok(invitation)
+    }
+
+    /// What of a token is in a recording.
+    fn token_name(&self, token: &Token) -> TokenName {
+        let name = token.name();
+        #[cfg(feature = "trace")]
+        let name = self.tape.as_ref().map_or(name, |tape| TokenName(tape.tape().token(name.0)));
+        name
     }
 
     fn write_invitations(&mut self) {
@@ -211,12 +220,12 @@ impl Node {
         let wall = council.wall.at(now);
         let ledger = council.ledger.as_mut().ok_or(WishError::NoLedger)?;
         let waiting = council.door.waiting.get(&applicant).ok_or(WishError::NoSuchApplicant(applicant))?;
-        let (application, token) = (waiting.application.clone(), waiting.token.clone());
+        let (application, token) = (waiting.application.clone(), waiting.token);
         ledger.handle_tick(wall);
         let question = ledger.propose(Ask::Admit(application), words)?;
         if let Some(token) = token {
             // It was good when the applicant came, and is spent with what it was for.
-            let _ = council.door.invitations.redeem(wall, &token);
+            let _ = council.door.invitations.redeem_named(wall, token);
             council.door.waiting.remove(&applicant);
             council.door.asked.insert(applicant, question);
             self.write_invitations();
@@ -267,6 +276,7 @@ impl Node {
         token: Option<Token>,
     ) {
         let own = self.id();
+        let token = token.map(|token| self.token_name(&token));
         if application.key != peer || application.by != own {
             return self.close_entry(now, id, Fault::BadMessage.into(), true);
         }
@@ -285,13 +295,7 @@ impl Node {
             return self.answer_applicants(now);
         }
         council.door.asked.remove(&peer);
-        let is_good = token.as_ref().map(|token| {
-            let good = council.door.invitations.check(wall, token).is_ok();
-            #[cfg(feature = "trace")]
-            let good = self.tape.as_ref().map_or(good, |tape| tape.tape().tag(good));
-            good
-        });
-        if is_good == Some(false) {
+        if token.is_some_and(|token| council.door.invitations.check_named(wall, token).is_err()) {
             return self.tell_applicant(now, id, Receipt::NotInvited);
         }
         if token.is_none() && council.door.declined.contains(&peer) {

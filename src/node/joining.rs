@@ -119,7 +119,7 @@ impl Joining {
         Self {
             invitation,
             words,
-            identity: Identity::from_seed(*identity.seed()),
+            identity: identity.again(),
             crypto,
             address: 0,
             is_uninvited: false,
@@ -161,6 +161,21 @@ impl Joining {
             value.put_slice(text);
         }
         Record { key: Bytes::from_static(JOINING), value: value.freeze() }
+    }
+
+    /// What follows the owner in a record, with a token of zeros; nothing when it cannot be read.
+    #[cfg(feature = "trace")]
+    pub(super) fn without_token(value: &[u8]) -> Option<Bytes> {
+        let mut r = FixedReader::new(value);
+        let flags = r.bytes(2).ok()?;
+        let len = usize::from(r.u16().ok()?);
+        let line: Invitation = core::str::from_utf8(r.bytes(len).ok()?).ok()?.parse().ok()?;
+        let line = line.without_token().to_string();
+        let mut out = BytesMut::from(flags);
+        out.put_u16(u16::try_from(line.len()).ok()?);
+        out.put_slice(line.as_bytes());
+        out.put_slice(r.rest());
+        Some(out.freeze())
     }
 
     /// Reads what follows the owner in a record.
@@ -344,9 +359,12 @@ impl Node {
         if let Some(ledger) = &council.ledger {
             if let Some(height) = joining.invitation.checkpoint()
                 && let Some(place) = ledger.place_at(height)
-                && !joining.invitation.is_checkpoint(&place)
             {
-                joining.is_other_story = true;
+                let is_checkpoint = joining.invitation.is_checkpoint(&place);
+                #[cfg(feature = "trace")]
+                let is_checkpoint =
+                    self.tape.as_ref().map_or(is_checkpoint, |tape| tape.tape().invitation(is_checkpoint));
+                joining.is_other_story |= !is_checkpoint;
             }
             if !joining.is_verified
                 && !joining.is_other_story

@@ -65,13 +65,15 @@ impl Wall {
 }
 
 impl Council {
-    /// Goes on from the records, or begins where the host says.
+    /// Goes on from the records, or begins where the host says. Whether an invitation is the one of the records goes through
+    /// `noted`.
     pub(super) fn begin(
         start: LedgerStart,
         restored: &Restored,
         identity: &Identity,
         crypto: &Arc<dyn Crypto>,
         now: Instant,
+        noted: impl FnOnce(bool) -> bool,
     ) -> Result<Self, RestoreError> {
         let LedgerStart { origin, wall } = start;
         let community = origin.community();
@@ -97,7 +99,7 @@ impl Council {
             }
             Origin::Invitation { invitation, words } => {
                 let is_member = ledger.as_ref().is_some_and(|ledger| ledger.roster().get(&identity.id()).is_some());
-                let is_same = joining.as_ref().is_some_and(|joining| *joining.invitation() == *invitation);
+                let is_same = joining.as_ref().is_some_and(|joining| noted(*joining.invitation() == *invitation));
                 if !is_same && !(is_member && joining.is_none()) {
                     if let Some(ledger) = &mut ledger {
                         ledger.forget_application();

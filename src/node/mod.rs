@@ -218,7 +218,9 @@ impl Node {
     ) -> Result<Self, RestoreError> {
         let seed = Zeroizing::new(seed);
         #[cfg(feature = "trace")]
-        let (config, tape) = taping::begin(config, identity.id(), now, restored.as_ref());
+        let (config, ledger_crypto, tape) = taping::begin(config, identity.id(), now, restored.as_ref());
+        #[cfg(not(feature = "trace"))]
+        let ledger_crypto = config.crypto.clone();
         let Config {
             community,
             members: roster,
@@ -244,7 +246,15 @@ impl Node {
         let is_restored = restored.is_some();
         let restored = restored.unwrap_or_default();
         let stream = || StreamId::from_u64(random("overlay").u64());
-        let council = ledger.map(|start| Council::begin(start, &restored, identity, &crypto, now)).transpose()?;
+        #[cfg(feature = "trace")]
+        let noted = |same| tape.as_ref().map_or(same, |tape| tape.tape().invitation(same));
+        #[cfg(not(feature = "trace"))]
+        let noted = core::convert::identity;
+        let council = ledger.map(|start| Council::begin(start, &restored, identity, &ledger_crypto, now, noted));
+        let council = council.transpose();
+        #[cfg(feature = "trace")]
+        let council = council.inspect_err(|error| taping::refused(tape.as_ref(), error));
+        let council = council?;
         let counter = restored.counter.unwrap_or_else(|| Counter { stream: stream(), next: 1 });
         #[cfg(feature = "trace")]
         let outbox = Outbox::traced(trace, now, roster.len(), is_restored.then_some((counter, &restored.seen)));

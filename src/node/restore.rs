@@ -39,6 +39,19 @@ pub struct Record {
     pub value: Bytes,
 }
 
+impl Record {
+    /// The value as a recording has it: in what an applicant remembers, the token is zeros.
+    #[cfg(feature = "trace")]
+    pub(crate) fn without_token(&self) -> Bytes {
+        match self.value.split_at_checked(OWNER_END).filter(|_| self.key == JOINING) {
+            Some((owner, rest)) => {
+                [owner, &super::joining::Joining::without_token(rest).unwrap_or_default()].concat().into()
+            }
+            None => self.value.clone(),
+        }
+    }
+}
+
 /// Why a node cannot start from its records.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -67,6 +80,9 @@ const COUNTER: &[u8] = b"posts/counter";
 const LEDGER: &[u8] = b"ledger/";
 const SEEN: &[u8] = b"posts/seen";
 pub(super) const FORMAT: u8 = 1;
+/// Bytes of the format and the owner, with which every record but the ledger's begins.
+#[cfg(feature = "trace")]
+const OWNER_END: usize = 33;
 
 pub(super) fn counter_record(own: BotId, counter: Counter) -> Record {
     let mut value = Vec::with_capacity(49);
@@ -104,12 +120,21 @@ pub(super) struct Restored {
 }
 
 impl Restored {
-    /// Records that say the same.
+    /// Records that say the same, but for the token of an invitation.
     #[cfg(feature = "trace")]
     pub(super) fn records(&self, own: BotId) -> Vec<Record> {
+        let owned = |key, rest: &[u8]| Record {
+            key: Bytes::from_static(key),
+            value: [&[FORMAT], &own.as_bytes()[..], rest].concat().into(),
+        };
         let seen = self.seen.iter().next().map(|_| seen_record(own, &self.seen));
         let counter = self.counter.map(|counter| counter_record(own, counter));
-        counter.into_iter().chain(seen).chain(self.ledger.iter().cloned()).collect()
+        let joining = self.joining.as_ref().map(|rest| owned(JOINING, rest));
+        let joining = joining.map(|record| Record { value: record.without_token(), ..record });
+        let is_inviting = self.invitations != Invitations::default();
+        let invitations = is_inviting.then(|| owned(INVITATIONS, &self.invitations.to_bytes()));
+        let ours = counter.into_iter().chain(seen).chain(joining).chain(invitations);
+        ours.chain(self.ledger.iter().cloned()).collect()
     }
 
     pub(super) fn read(own: BotId, records: impl IntoIterator<Item = Record>) -> Result<Self, RestoreError> {

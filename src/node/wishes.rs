@@ -12,6 +12,11 @@ impl Node {
     /// and for an applicant whose inviter has not answered yet.
     #[must_use]
     pub fn ledger(&self) -> Option<&Ledger> {
+        // What is read there, and what that takes of crypto, is no part of a recording.
+        #[cfg(feature = "trace")]
+        if let Some(tape) = &self.tape {
+            tape.look();
+        }
         self.council.as_ref()?.ledger.as_ref()
     }
 

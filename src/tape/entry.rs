@@ -6,6 +6,7 @@ use core::fmt;
 
 use super::LimitsEntry;
 use super::item::{Blob, Id, fields, variants};
+use super::origin::LedgerEntry;
 use super::text::seconds;
 use crate::link::Code;
 
@@ -16,6 +17,7 @@ pub(crate) struct Header {
     /// First bytes of a hash of the community's id: enough to tell two apart.
     pub(crate) community: Blob,
     pub(crate) members: Vec<Id>,
+    pub(crate) ledger: Option<LedgerEntry>,
     pub(crate) aes: bool,
     pub(crate) capabilities: u32,
     pub(crate) limits: LimitsEntry,
@@ -25,7 +27,7 @@ pub(crate) struct Header {
     pub(crate) redacted: bool,
 }
 
-fields! { Header: node community members aes capabilities limits records now redacted }
+fields! { Header: node community members ledger aes capabilities limits records now redacted }
 
 /// One call of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,6 +261,12 @@ pub(crate) enum Answer {
     Tag { good: bool },
     /// What was sealed, if it opened.
     Opened { text: Option<Blob> },
+    /// A signature of the ledger's.
+    Signed { signature: Blob },
+    /// A token's hash.
+    Token { name: Blob },
+    /// Whether an invitation is the same as another, or its checkpoint the place that it is held against.
+    Invitation { same: bool },
 }
 
 variants! { Answer:
@@ -269,6 +277,9 @@ variants! { Answer:
     5 Verified { good }
     6 Tag { good }
     7 Opened { text }
+    8 Signed { signature }
+    9 Token { name }
+    10 Invitation { same }
 }
 
 impl Answer {
@@ -282,6 +293,9 @@ impl Answer {
             Self::Verified { .. } => "a check of a signature".into(),
             Self::Tag { .. } => "a check of CONNECT's tag".into(),
             Self::Opened { .. } => "an opening of what is sealed".into(),
+            Self::Signed { .. } => "a signature".into(),
+            Self::Token { .. } => "a token's hash".into(),
+            Self::Invitation { .. } => "a comparison with an invitation".into(),
         }
     }
 }
@@ -290,7 +304,12 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.question())?;
         match self {
-            Self::Draw { .. } | Self::Number { .. } | Self::Public { .. } => Ok(()),
+            Self::Draw { .. }
+            | Self::Number { .. }
+            | Self::Public { .. }
+            | Self::Signed { .. }
+            | Self::Token { .. } => Ok(()),
+            Self::Invitation { same } => f.write_str(if *same { ": the same" } else { ": another" }),
             Self::Agreed { good } | Self::Verified { good } | Self::Tag { good } => {
                 f.write_str(if *good { ": good" } else { ": bad" })
             }

@@ -10,7 +10,7 @@ use std::io::Write;
 use bytes::BytesMut;
 
 use super::item::{Item, fields};
-use super::shade::{Shade, redact};
+use super::shade::{Shade, redact, without_token};
 use super::text::output_line;
 use super::{Answer, Blob, Entry, Header, Input, RecorderError, SCHEMA};
 use crate::crypto::sha256;
@@ -89,6 +89,9 @@ impl Writer {
 
     pub(super) fn opened(&mut self, associated: &[u8], text: Option<&[u8]>) -> Result<(), RecorderError> {
         let mut text = text.map(<[u8]>::to_vec);
+        if let Some(text) = &mut text {
+            without_token(associated, text);
+        }
         if let (true, Some(text)) = (self.redacted, &mut text) {
             redact(associated, text);
         }
@@ -263,10 +266,13 @@ impl Recording {
     pub fn read_prefix(bytes: &[u8]) -> Result<(Self, Option<RecordingError>), RecordingError> {
         let (version, mut reader) = Reader::begin(bytes)?;
         let start = reader.offset();
-        let header = match reader.next()? {
+        let header: Header = match reader.next()? {
             (kind::HEADER, body) => decode(start, body)?,
             (kind, _) => return Err(unknown(start, kind)),
         };
+        if header.ledger.as_ref().is_some_and(|ledger| ledger.start().is_none()) {
+            return Err(RecordingError::Malformed { offset: start, what: "no ledger begins like this".into() });
+        }
         let mut recording = Self { version, header, entries: Vec::new(), is_whole: false };
         let error = recording.read_entries(&mut reader).err();
         Ok((recording, error))

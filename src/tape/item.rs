@@ -217,6 +217,7 @@ mod tests {
             node: id,
             community: Blob([1; 8].into()),
             members: [id, id].into(),
+            ledger: None,
             aes: true,
             capabilities: 4,
             limits: entry,

@@ -47,6 +47,7 @@ mod entry;
 mod file;
 mod item;
 mod limits;
+mod origin;
 mod provider;
 mod shade;
 mod text;
@@ -63,13 +64,14 @@ use file::Writer;
 pub use file::{MAX_ENTRY, Recording, RecordingError};
 pub(crate) use item::{Blob, Id};
 pub(crate) use limits::LimitsEntry;
+pub(crate) use origin::LedgerEntry;
 pub(crate) use provider::{Blank, Taped};
 pub(crate) use text::{output_line, result_line, seconds};
 
 use crate::node::Output;
 
 /// The format's version.
-pub const SCHEMA: u16 = 1;
+pub const SCHEMA: u16 = 2;
 
 /// Why a recorder stopped; the node goes on without it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,6 +146,8 @@ pub(crate) struct Tape(Arc<Mutex<Shared>>);
 struct Shared {
     mode: Mode,
     error: Option<RecorderError>,
+    /// Whether the host looks at something, which is no input: nothing is noted or answered then.
+    is_looking: bool,
 }
 
 enum Mode {
@@ -173,7 +177,7 @@ pub(crate) struct Wrong {
 
 impl Tape {
     fn new(mode: Mode) -> Self {
-        Self(Arc::new(Mutex::new(Shared { mode, error: None })))
+        Self(Arc::new(Mutex::new(Shared { mode, error: None, is_looking: false })))
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -205,8 +209,18 @@ impl Tape {
         self.lock().write(write);
     }
 
-    fn is_playing(&self) -> bool {
+    fn write_input(&self, write: impl FnOnce(&mut Writer) -> Result<(), RecorderError>) {
+        let mut shared = self.lock();
+        shared.is_looking = false;
+        shared.write(write);
+    }
+
+    pub(crate) fn is_playing(&self) -> bool {
         matches!(self.lock().mode, Mode::Playing(_))
+    }
+
+    fn is_looking(&self) -> bool {
+        self.lock().is_looking
     }
 
     /// Notes the answer that `real` is, or gives the one of the recording if `fits` takes it; `real` is the harmless one when
@@ -218,6 +232,9 @@ impl Tape {
         fits: impl FnOnce(Answer) -> Option<T>,
     ) -> T {
         let mut shared = self.lock();
+        if shared.is_looking {
+            return real;
+        }
         match &mut shared.mode {
             Mode::Recording(_) => {
                 let answer = note(&real);
@@ -252,9 +269,23 @@ impl Tape {
         self.answer(good, |good| Answer::Tag { good: *good }, fits)
     }
 
+    /// The hash of a token that was drawn, or that somebody showed: the token itself is in no recording.
+    pub(crate) fn token(&self, name: [u8; 32]) -> [u8; 32] {
+        let fits = |answer| if let Answer::Token { name: Blob(name) } = answer { name.try_into().ok() } else { None };
+        self.answer(name, |name| Answer::Token { name: Blob(name.to_vec()) }, fits)
+    }
+
+    /// What a comparison with an invitation came to, of which the token is a part.
+    pub(crate) fn invitation(&self, same: bool) -> bool {
+        let fits = |answer| if let Answer::Invitation { same } = answer { Some(same) } else { None };
+        self.answer(same, |same| Answer::Invitation { same: *same }, fits)
+    }
+
     /// Gives the answers to the next input.
     pub(crate) fn load(&self, answers: alloc::vec::Vec<Answer>) {
-        if let Mode::Playing(player) = &mut self.lock().mode {
+        let mut shared = self.lock();
+        shared.is_looking = false;
+        if let Mode::Playing(player) = &mut shared.mode {
             player.answers = answers.into();
             player.wrong = None;
         }
@@ -303,16 +334,21 @@ impl Running {
     }
 
     pub(crate) fn input(&self, input: Input) {
-        self.0.write(|writer| writer.input(&input));
+        self.0.write_input(|writer| writer.input(&input));
+    }
+
+    /// The host looks at something until the next input.
+    pub(crate) fn look(&self) {
+        self.0.lock().is_looking = true;
     }
 
     /// Bytes for a link; `live` when the link takes them.
     pub(crate) fn bytes(&self, now: u64, link: u64, bytes: &[u8], live: bool) {
-        self.0.write(|writer| writer.bytes(now, link, bytes, live));
+        self.0.write_input(|writer| writer.bytes(now, link, bytes, live));
     }
 
     pub(crate) fn publish(&self, now: u64, body: &[u8]) {
-        self.0.write(|writer| {
+        self.0.write_input(|writer| {
             let body = if writer.redacted { alloc::vec![0; body.len()] } else { body.to_vec() };
             writer.input(&Input::Publish { now, body: Blob(body) })
         });

@@ -7,12 +7,16 @@ use core::fmt;
 use zeroize::Zeroizing;
 
 use super::{Answer, Blob, Tape};
-use crate::crypto::{Aead, Crypto, Ephemeral, Signer, Suite, TAG_LEN};
+use crate::crypto::{Aead, Crypto, Ephemeral, Pure, Signer, Suite, TAG_LEN};
 
 /// Notes what another provider says, or says what the tape has; what is secret passes by.
+#[derive(Clone)]
 pub(crate) struct Taped {
     pub(crate) inner: Arc<dyn Crypto>,
     pub(crate) tape: Tape,
+    /// Whether signatures are on the tape: the ledger's are, for they are hashed, stored, and public in the community. Those of
+    /// links and posts are not: nobody shall prove with a recording what it was that a post said.
+    pub(crate) signs: bool,
 }
 
 impl fmt::Debug for Taped {
@@ -30,16 +34,39 @@ impl Crypto for Taped {
     }
 
     fn signer(&self, seed: &[u8; 32]) -> Box<dyn Signer> {
-        self.inner.signer(seed)
+        let inner = self.inner.signer(seed);
+        if self.signs { Box::new(TapedSigner { inner, tape: self.tape.clone() }) } else { inner }
     }
 
     fn verify(&self, key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+        if self.tape.is_looking() {
+            // In a replay too: what is looked at is all there.
+            let is_playing = self.tape.is_playing();
+            let provider: &dyn Crypto = if is_playing { &Pure } else { &*self.inner };
+            return provider.verify(key, message, signature);
+        }
         let fits = |answer| if let Answer::Verified { good } = answer { Some(good) } else { None };
         self.tape.answer(self.inner.verify(key, message, signature), |good| Answer::Verified { good: *good }, fits)
     }
 
     fn aead(&self, suite: Suite, key: &[u8; 32]) -> Box<dyn Aead> {
         Box::new(TapedAead { inner: self.inner.aead(suite, key), tape: self.tape.clone() })
+    }
+}
+
+struct TapedSigner {
+    inner: Box<dyn Signer>,
+    tape: Tape,
+}
+
+impl Signer for TapedSigner {
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let note = |signature: &[u8; 64]| Answer::Signed { signature: Blob(signature.to_vec()) };
+        let fits = |answer| match answer {
+            Answer::Signed { signature: Blob(signature) } => signature.try_into().ok(),
+            _ => None,
+        };
+        self.tape.answer(self.inner.sign(message), note, fits)
     }
 }
 
@@ -93,23 +120,26 @@ impl Aead for TapedAead {
 
 /// A provider without any crypto, for replays: the tape answers, and these answers are harmless.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Blank;
+pub(crate) struct Blank {
+    /// What it says of every signature.
+    pub(crate) trusts: bool,
+}
 
 impl Crypto for Blank {
     fn ephemeral(&self, _: Zeroizing<[u8; 32]>) -> Box<dyn Ephemeral> {
-        Box::new(Self)
+        Box::new(*self)
     }
 
     fn signer(&self, _: &[u8; 32]) -> Box<dyn Signer> {
-        Box::new(Self)
+        Box::new(*self)
     }
 
     fn verify(&self, _: &[u8; 32], _: &[u8], _: &[u8; 64]) -> bool {
-        false
+        self.trusts
     }
 
     fn aead(&self, _: Suite, _: &[u8; 32]) -> Box<dyn Aead> {
-        Box::new(Self)
+        Box::new(*self)
     }
 }
 

@@ -1,7 +1,8 @@
-//! What is left out of a recording: sealed bytes always, bodies of posts in a redacted one.
+//! What is left out of a recording: sealed bytes and tokens always, bodies of posts in a redacted one.
 
 use bytes::Bytes;
 
+use crate::ledger::{JoinMessage, LedgerMessage, Token};
 use crate::overlay::Message;
 use crate::wire::{FrameKind, HEADER_LEN};
 
@@ -59,12 +60,39 @@ impl Shade {
     }
 }
 
-/// Zeroes the body and the signature of a post in a record's plaintext, and all of a message that is none: it stays one that
-/// does not decode.
-pub(super) fn redact(associated: &[u8], text: &mut [u8]) {
+/// The message in a record's plaintext.
+fn message<'a>(associated: &[u8], text: &'a mut [u8]) -> Option<&'a mut [u8]> {
     let is_record = associated.get(HEADER_LEN - 1) == Some(&(FrameKind::Record as u8));
-    let Some((&mut MESSAGE, message)) = text.split_first_mut().filter(|_| is_record) else { return };
-    match Message::decode(&Bytes::copy_from_slice(message)) {
+    match text.split_first_mut().filter(|_| is_record) {
+        Some((&mut MESSAGE, message)) => Some(message),
+        _ => None,
+    }
+}
+
+/// Zeroes the token that an applicant shows: it may be good still. What only looks like an application is zeroed whole, and
+/// stays something that does not decode.
+pub(super) fn without_token(associated: &[u8], text: &mut [u8]) {
+    let Some(message) = message(associated, text).filter(|message| JoinMessage::is_one(message)) else { return };
+    match JoinMessage::decode(&Bytes::copy_from_slice(message)) {
+        // It is the last item, and these its last bytes.
+        Ok(JoinMessage::Apply { token: Some(_), .. }) => {
+            let start = message.len() - Token::LEN;
+            message[start..].fill(0);
+        }
+        Ok(_) => {}
+        Err(_) => message.fill(0),
+    }
+}
+
+/// Zeroes the body and the signature of a post in a record's plaintext, and all of a message that is none: it stays one that
+/// does not decode. What the ledger is made of is public in the community, and stays.
+pub(super) fn redact(associated: &[u8], text: &mut [u8]) {
+    let Some(message) = message(associated, text) else { return };
+    let bytes = Bytes::copy_from_slice(message);
+    if LedgerMessage::decode(&bytes).is_ok() || JoinMessage::decode(&bytes).is_ok() {
+        return;
+    }
+    match Message::decode(&bytes) {
         Ok(Message::Post { post, .. }) => {
             // The last items are the post, which ends with its body, and 64 bytes of signature with a head of two.
             let (rest, signature) = message.split_at_mut(message.len() - 64);

@@ -43,8 +43,8 @@ fn action_line(action: &Action, redacted: bool) -> String {
         Action::PauseReading { link } => format!("pause link {}", link.as_u64()),
         Action::ResumeReading { link } => format!("resume link {}", link.as_u64()),
         Action::Persist { id, record } => {
-            let (key, value) = (String::from_utf8_lossy(&record.key), &record.value);
-            format!("persist write {}: {key}, {} bytes, {}", id.as_u64(), value.len(), hash(value))
+            let (key, bytes) = (String::from_utf8_lossy(&record.key), record.value.len());
+            format!("persist write {}: {key}, {bytes} bytes, {}", id.as_u64(), hash(&record.without_token()))
         }
         Action::Notify(event) => event_line(event, redacted),
     }

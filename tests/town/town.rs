@@ -35,7 +35,11 @@ pub(crate) struct Town {
     streams: BTreeMap<(usize, LinkId), (usize, LinkId)>,
     /// Bots that nobody reaches.
     pub(crate) away: BTreeSet<usize>,
+    /// Has the last word on what a bot is started with.
+    configure: Configure,
 }
+
+type Configure = Box<dyn FnMut(usize, &mut Config)>;
 
 pub(crate) fn identity(number: usize) -> Identity {
     Identity::from_seed([number as u8 + 1; 32])
@@ -61,6 +65,10 @@ impl Town {
     }
 
     pub(crate) fn found_with(rules: Rules, founders: usize) -> Self {
+        Self::found_configured(rules, founders, Box::new(|_, _| {}))
+    }
+
+    pub(crate) fn found_configured(rules: Rules, founders: usize, configure: Configure) -> Self {
         let founding = Founding {
             rules,
             founders: (0..founders).map(id).collect(),
@@ -71,7 +79,8 @@ impl Town {
         let sign = |at| (id(at), founding.sign(&*identity(at).signer(&Pure)));
         let signatures: Vec<_> = (0..founders).map(sign).collect();
         let genesis = Genesis::new(founding, &signatures, &Pure).expect("all founders signed");
-        let mut town = Self { now: 0, bots: Vec::new(), genesis, streams: BTreeMap::new(), away: BTreeSet::new() };
+        let (streams, away) = (BTreeMap::new(), BTreeSet::new());
+        let mut town = Self { now: 0, bots: Vec::new(), genesis, streams, away, configure };
         for _ in 0..founders {
             let config = Config::founded(town.genesis.clone(), Journal::New, town.wall());
             town.start(config);
@@ -99,6 +108,7 @@ impl Town {
     pub(crate) fn start(&mut self, mut config: Config) -> usize {
         let at = self.bots.len();
         config.crypto = Arc::new(Pure);
+        (self.configure)(at, &mut config);
         let node = Node::new(config, &identity(at), [at as u8 ^ 0x5a; 32], self.instant());
         self.bots.push(Bot {
             identity: identity(at),
@@ -150,6 +160,7 @@ impl Town {
 
     pub(crate) fn try_restart(&mut self, at: usize, mut config: Config) -> Result<(), RestoreError> {
         config.crypto = Arc::new(Pure);
+        (self.configure)(at, &mut config);
         let now = self.instant();
         let bot = &mut self.bots[at];
         bot.starts += 1;
