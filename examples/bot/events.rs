@@ -16,9 +16,9 @@ pub(crate) fn tell(node: &Node, event: &LedgerEvent) {
     let Some(ledger) = node.ledger() else { return };
     let mut fields = Fields::new();
     match event {
-        LedgerEvent::Proposed(question) => fields = about(ledger, question),
+        LedgerEvent::Proposed(question) => fields = about(node, ledger, question),
         LedgerEvent::Reminder { question, percent } => {
-            fields = about(ledger, question);
+            fields = about(node, ledger, question);
             fields.push(("window_over", json!(format!("{percent} %"))));
         }
         LedgerEvent::Voted { answers } => {
@@ -141,7 +141,8 @@ pub(crate) fn tell_joining(node: &Node, state: &JoinState) {
 }
 
 /// A question with everything that its answer takes.
-pub(crate) fn about(ledger: &Ledger, question: &Question) -> Fields {
+pub(crate) fn about(node: &Node, ledger: &Ledger, question: &Question) -> Fields {
+    let votes = ledger.roster().get_active(&node.id()).is_some();
     let id = words::question(&question.id);
     let mut fields: Fields = [("question", json!(id))].into();
     fields.extend(subject(ledger, &question.ask));
@@ -153,9 +154,11 @@ pub(crate) fn about(ledger: &Ledger, question: &Question) -> Fields {
         fields.push(("sponsors_words", text(&question.text)));
     }
     fields.extend(deadline(question.deadline));
-    fields.extend(effect(&effect_of(ledger, question)));
-    fields.push(("your_answer", json!(question.answer.map(answer))));
-    fields.push(("answer_with", json!(format!("vote yes {id}, vote no {id}, vote abstain {id}"))));
+    fields.extend(effects(ledger, question));
+    if votes {
+        fields.push(("your_answer", json!(question.answer.map(answer))));
+        fields.push(("answer_with", json!(format!("vote yes {id}, vote no {id}, vote abstain {id}"))));
+    }
     fields
 }
 
@@ -180,21 +183,28 @@ fn subject(ledger: &Ledger, ask: &Ask) -> Fields {
     fields
 }
 
-fn effect_of(ledger: &Ledger, question: &Question) -> Effect {
-    let (at, open) = (ledger.chain().standpoint(), ledger.questions());
-    let before: Vec<Ask> =
-        open.into_iter().take_while(|other| other.id != question.id).map(|other| other.ask).collect();
-    let mut effect = what_if(&at, &question.ask);
-    if what_if_after(&at, &before, &question.ask).outcome == Outcome::Capped && effect.outcome != Outcome::Capped {
-        effect.warnings.push(Warning::Full);
+/// What happens if it passes alone, and if everything that is open does.
+fn effects(ledger: &Ledger, question: &Question) -> Fields {
+    let at = ledger.chain().standpoint();
+    let others: Vec<Ask> =
+        ledger.questions().into_iter().filter(|other| other.id != question.id).map(|other| other.ask).collect();
+    let mut alone = what_if(&at, &question.ask);
+    let together = (!others.is_empty()).then(|| what_if_after(&at, &others, &question.ask));
+    if together.as_ref().is_some_and(|together| together.outcome == Outcome::Capped) {
+        alone.warnings.push(Warning::Full);
     }
-    effect
+    let mut fields = effect(&alone);
+    fields.extend(together.map(|together| ("if_all_pass", json!(numbers(&together)))));
+    fields
+}
+
+fn numbers(effect: &Effect) -> String {
+    Effect { warnings: Vec::new(), ..effect.clone() }.to_string().replace('\n', ", ")
 }
 
 /// What happens if it passes.
 pub(crate) fn effect(effect: &Effect) -> Fields {
-    let numbers = Effect { warnings: Vec::new(), ..effect.clone() }.to_string().replace('\n', ", ");
-    let mut fields: Fields = [("if_passed", json!(numbers))].into();
+    let mut fields: Fields = [("if_passed", json!(numbers(effect)))].into();
     for (what, who) in [("would_sleep", &effect.would_sleep), ("would_be_evicted", &effect.would_be_evicted)] {
         if !who.is_empty() {
             fields.push((what, names(who)));

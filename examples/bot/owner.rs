@@ -49,7 +49,7 @@ pub(crate) fn command(app: &mut App, node: &mut Node, now: Instant, line: &str) 
     let verb = typed.next().unwrap_or_default();
     let rest: Vec<&str> = typed.collect();
     match (verb, &rest[..]) {
-        ("help", _) => say("help", &[("commands", json!(HELP))]),
+        ("help", _) => HELP.iter().for_each(|line| say("help", &[("type", json!(line))])),
         ("dial", [peer]) => return dial(app, node, now, peer.parse()?),
         ("dial", _) => return usage("dial ID@HOST:PORT"),
         ("invite", _) => return invite(app, node, now, &rest),
@@ -81,7 +81,7 @@ pub(crate) fn command(app: &mut App, node: &mut Node, now: Instant, line: &str) 
             let ledger = ledger(node)?;
             let open = ledger.questions();
             say("proposals", &[("open", json!(open.len()))]);
-            open.iter().for_each(|question| say("proposal", &events::about(ledger, question)));
+            open.iter().for_each(|question| say("proposal", &events::about(node, ledger, question)));
         }
         ("vote", [answer, questions @ ..]) if !questions.is_empty() => {
             let answer = match *answer {
