@@ -36,18 +36,19 @@ pub(crate) fn tell(node: &Node, event: &LedgerEvent) {
                 let tally = why.tally;
                 let votes = format!("{} yes, {} no, {} abstained", tally.yes, tally.no, tally.abstain);
                 fields.extend([("votes", json!(votes)), ("rule", json!(why.rule.to_string()))]);
+                fields.push(("why", json!(format!("type `explain {}`", words::question(proposal)))));
             }
-            fields.push(("why", json!(format!("type `explain {}`", words::question(proposal)))));
         }
         LedgerEvent::Stale { proposal } => {
             fields.push(("question", json!(words::question(proposal))));
             fields.push(("says", json!("it waited too long and will not be decided: ask again")));
         }
         LedgerEvent::Height { height, admitted, dormant, woken, is_active, .. } => {
-            let numbers = ledger.chain().numbers();
-            fields.extend([("height", json!(height.0)), ("active", json!(numbers.active))]);
-            fields.push(("quorum", json!(numbers.quorum)));
+            // Several heights may have come at once, and the ledger be further already.
             let certificate = ledger.certificate(*height).and_then(|bytes| Certificate::from_bytes(bytes).ok());
+            let active = certificate.as_ref().map_or(0, |it| it.header.active);
+            fields.extend([("height", json!(height.0)), ("active", json!(active))]);
+            fields.push(("quorum", json!(ledger.rules().numbers(active).quorum)));
             let departed = certificate.iter().flat_map(|it| &it.header.changes.departed);
             let departed: Vec<Value> =
                 departed.map(|(key, cause)| json!({ "id": name(*key), "cause": words::spaced(cause) })).collect();
@@ -108,7 +109,11 @@ pub(crate) fn tell_joining(node: &Node, state: &JoinState) {
         JoinState::Asked { question, unheard } => {
             fields.push(("question", json!(words::question(question))));
             fields.push(("unheard", names(unheard)));
-            "the members vote"
+            if unheard.is_empty() {
+                "the members vote"
+            } else {
+                "the members vote; those that are unheard have to confirm the inviter's history, or this bot trusts nobody"
+            }
         }
         JoinState::Guest { question } => {
             fields.push(("question", json!(words::question(question))));

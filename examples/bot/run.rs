@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use interbot::crypto::{Pure, Suite};
 use interbot::ledger::{Founding, Genesis, Invitation, Journal, LedgerEvent, Preset, Rules};
-use interbot::link::{Capabilities, Kind, Side};
+use interbot::link::{Capabilities, CloseReason, Code, Kind, Side};
 use interbot::node::{Config, DialError, Event, JoinState, Node, PersistId, RestoreError};
 use interbot::overlay::PostId;
 use interbot::{BotId, CommunityId, Identity, Instant};
@@ -329,15 +329,22 @@ impl App {
                 }
                 say("link_up", &fields);
             }
-            Event::Closed { link, peer, reason, retry_at } => say(
-                "closed",
-                &[
+            Event::Closed { link, peer, reason, retry_at } => {
+                let mut fields: Fields = [
                     ("link", json!(link.as_u64())),
                     ("peer", peer.map_or(Value::Null, name)),
                     ("reason", json!(cause.map_or(reason.to_string(), |cause| format!("{reason}: {cause}")))),
                     ("retry_in_ms", retry_at.map_or(Value::Null, |at| millis(at.since(now)))),
-                ],
-            ),
+                ]
+                .into();
+                let is_unknown = matches!(reason, CloseReason::Peer { code: Code::UnknownMember, .. });
+                if is_unknown && self.records.is_some() {
+                    let says = "the peer counts this bot as no member: it was removed, or did not answer for too long; \
+                                to come back takes an invitation";
+                    fields.push(("says", json!(says)));
+                }
+                say("closed", &fields);
+            }
             Event::Post { post, .. } => {
                 let body = post.body();
                 let text = match std::str::from_utf8(&body) {
