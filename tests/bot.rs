@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Longest wait for anything: many times what a slow, busy machine takes.
-const DEADLINE: Duration = Duration::from_secs(15);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The binary that cargo built for this test run, beside the test's own.
 fn bot() -> Command {
@@ -72,14 +72,18 @@ impl Place {
     }
 
     fn start_with(&self, name: &'static str, args: &[&str]) -> Running {
-        let mut child = bot()
-            .current_dir(&self.0)
-            .args(["run", "--community", "test"])
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        self.spawn(name, &[&["run", "--community", "test"], args].concat())
+    }
+
+    /// A bot in a community that votes.
+    fn settle(&self, name: &'static str, how: &[&str]) -> Running {
+        let key = format!("{name}.key");
+        self.spawn(name, &[how, &["--key", &key, "--listen", "127.0.0.1:0"]].concat())
+    }
+
+    fn spawn(&self, name: &'static str, args: &[&str]) -> Running {
+        let mut child =
+            bot().current_dir(&self.0).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (lines, events) = channel();
@@ -120,6 +124,35 @@ impl Running {
                 Err(error) => panic!("{}: no `{event}` ({error}), but {:#?}", self.name, self.seen),
             }
         }
+    }
+
+    /// Takes what was said meanwhile; whether there is such an event among all.
+    fn has_said(&mut self, event: &str, wanted: impl Fn(&Value) -> bool) -> bool {
+        while let Ok(line) = self.events.try_recv() {
+            self.take(&line);
+        }
+        self.seen.iter().any(|(value, _)| value["event"] == event && wanted(value))
+    }
+
+    /// Says how to vote on what it was asked and has not answered yet.
+    fn vote(&mut self, answer: &str) {
+        self.has_said("proposed", |_| true);
+        let asked = self.seen.iter_mut().filter(|(value, had)| !had && value["event"] == "proposed");
+        let asked = asked.filter(|(value, _)| value["answer_with"].is_string());
+        let questions: Vec<String> = asked
+            .map(|(value, had)| {
+                *had = true;
+                value["question"].as_str().unwrap().to_string()
+            })
+            .collect();
+        for question in questions {
+            self.say(&format!("vote {answer} {question}"));
+        }
+    }
+
+    fn invite(&mut self) -> String {
+        self.say("invite");
+        self.wait_for("invitation", |_| true)["line"].as_str().unwrap().to_string()
     }
 
     fn take(&mut self, line: &str) {
@@ -444,4 +477,235 @@ fn a_bot_that_does_not_start_says_why_and_what_to_do() {
         assert!(message.contains(&expected), "{message}");
         assert_eq!(status, Some(2), "{message}");
     }
+}
+
+/// Lets all members say yes to everything until something holds.
+fn agree(bots: &mut [Running], mut holds: impl FnMut(&mut [Running]) -> bool) {
+    let until = Instant::now() + 3 * DEADLINE;
+    while !holds(bots) {
+        bots.iter_mut().for_each(|bot| bot.vote("yes"));
+        if Instant::now() > until {
+            for bot in bots {
+                eprintln!("{}: {:#?}", bot.name, bot.seen);
+            }
+            panic!("what was to happen does not");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn states(bot: &Running) -> Vec<&str> {
+    let joining = bot.seen.iter().map(|(event, _)| event).filter(|event| event["event"] == "joining");
+    joining.map(|event| event["state"].as_str().unwrap()).collect()
+}
+
+fn lines(value: &Value) -> Vec<&str> {
+    value.as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect()
+}
+
+const SEVEN: [&str; 7] = ["b1", "b2", "b3", "b4", "b5", "b6", "b7"];
+
+#[test]
+fn seven_bots_found_a_community_join_it_and_remove_one() {
+    let place = Place::new("seven");
+    let ids = SEVEN.map(|name| place.keygen(name));
+    let short = |at: usize| &ids[at][..12];
+    let mut bots = vec![place.settle("b1", &["found", "--window", "8s", "--text", "seven"])];
+    let address = bots[0].address();
+    let community = bots[0].wait_for("community", |_| true)["community"].as_str().unwrap().to_string();
+    for name in &SEVEN[1..] {
+        let line = bots[0].invite();
+        bots.push(place.settle(name, &["join", &line, "--words", &format!("I am {name}")]));
+    }
+    agree(&mut bots, |bots| {
+        bots.iter_mut().all(|bot| bot.has_said("height", |it| it["active"] == 7 && it["this_bot_counts"] == true))
+    });
+    // Three at once while there are fewer than four, then each height the one that its sponsor may ask for.
+    let heights = bots[0].seen.iter().map(|(event, _)| event).filter(|event| event["event"] == "height");
+    let admitted: Vec<usize> = heights.map(|event| event["admitted"].as_array().unwrap().len()).collect();
+    assert_eq!(admitted, [3, 1, 1, 1]);
+    for bot in &bots[1..] {
+        let states = states(bot);
+        assert_eq!(states.first(), Some(&"dialling"));
+        assert!(states.contains(&"asked") && states.ends_with(&["guest", "member"]), "{}: {states:?}", bot.name);
+    }
+    let asked = bots[0].seen.iter().find(|(event, _)| event["event"] == "proposed" && event["who"] == ids[1]).unwrap();
+    assert_eq!((&asked.0["words"], &asked.0["vouched_by"]), (&"I am b2".into(), &ids[0].clone().into()));
+    assert!(asked.0["if_passed"].as_str().unwrap().starts_with("active members: 1 -> 2"), "{}", asked.0);
+
+    bots[1].say("post hello");
+    for bot in [0, 2, 3, 4, 5, 6] {
+        bots[bot].wait_for("post", |post| post["text"] == "hello");
+    }
+
+    bots[1].say(&format!("propose remove {} too loud", short(6)));
+    for (bot, answer) in [(0, "yes"), (1, "yes"), (2, "yes"), (3, "yes"), (4, "no")] {
+        let asked = bots[bot].wait_for("proposed", |it| it["asks"] == "remove a member");
+        assert_eq!((&asked["who"], &asked["sponsors_words"]), (&ids[6].clone().into(), &"too loud".into()));
+        let question = asked["question"].as_str().unwrap();
+        bots[bot].say(&format!("vote {answer} {}", &question[..6]));
+        bots[bot].wait_for("voted", |it| it["answers"][0] == format!("{answer} {question}"));
+    }
+    let decided = bots[2].wait_for("decided", |it| it["who"] == ids[6] && it["asks"] == "remove a member");
+    assert_eq!((&decided["outcome"], &decided["votes"]), (&"passed".into(), &"4 yes, 1 no, 1 abstained".into()));
+    let height = bots[2].wait_for("height", |it| it["height"] == 5);
+    assert_eq!((&height["active"], &height["departed"][0]["cause"]), (&6.into(), &"removed".into()));
+
+    let question = decided["question"].as_str().unwrap();
+    bots[2].say(&format!("explain {question} proof.json"));
+    let explained = bots[2].wait_for("explanation", |_| true);
+    let says = lines(&explained["says"]);
+    assert_eq!(says[0], format!("remove {}, asked by {} at height 4", short(6), short(1)));
+    let line = |label: &str| says.iter().find_map(|line| line.trim().strip_prefix(label)).unwrap().to_string();
+    let mut said_yes: Vec<String> = line("yes: ").split(", ").map(str::to_string).collect();
+    let mut expected = [0, 1, 2, 3].map(|at| short(at).to_string());
+    said_yes.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(said_yes, expected);
+    assert_eq!((line("no: "), line("abstained: ")), (short(4).to_string(), short(5).to_string()));
+
+    let verified = place.run(&["verify", "proof.json", "--community", &community]);
+    assert!(verified.status.success(), "{verified:?}");
+    assert_eq!(String::from_utf8(verified.stdout).unwrap().lines().skip(1).collect::<Vec<_>>(), says);
+    let (status, message) = place.refusal(&["verify", "proof.json", "--community", "c0ffee"]);
+    assert_eq!(status, Some(2));
+    assert!(message.contains(&format!("proof.json proves nothing: it is of the community {community}")), "{message}");
+    let cut = std::fs::read_to_string(place.0.join("proof.json")).unwrap();
+    place.write("cut.json", &cut[..cut.len() / 2]);
+    assert!(place.refusal(&["verify", "cut.json"]).1.contains("it was cut off or changed"));
+
+    // An orderly stop loses nothing: neither the ledger nor whom the bot dials.
+    let third = bots.remove(2);
+    third.quit();
+    let mut third = place.settle("b3", &["run"]);
+    assert_eq!(third.wait_for("community", |_| true)["height"], 5);
+    third.link_up(&ids[0]);
+    third.say("members");
+    assert_eq!(third.wait_for("members", |_| true)["members"], 6);
+    third.say(&format!("dial {}@{address}\nexplain {question}", ids[6]));
+    let refused = third.wait_for("error", |_| true);
+    assert!(refused["message"].as_str().unwrap().contains("is not among the members"), "{refused}");
+    assert_eq!(lines(&third.wait_for("explanation", |_| true)["says"]), says);
+}
+
+#[test]
+fn a_member_killed_in_the_middle_of_a_vote_keeps_its_word() {
+    let place = Place::new("killed");
+    let [hub_id, ann_id, _] = ["hub", "ann", "bob"].map(|name| place.keygen(name));
+    let mut hub = place.settle("hub", &["found", "--window", "10s"]);
+    let (used, other) = (hub.invite(), hub.invite());
+    let mut bots = vec![hub, place.settle("ann", &["join", &used]), place.settle("bob", &["join", &other])];
+    agree(&mut bots, |bots| {
+        bots.iter_mut().all(|bot| bot.has_said("height", |it| it["active"] == 3 && it["this_bot_counts"] == true))
+    });
+    let [mut hub, mut ann, mut bob] = <[Running; 3]>::try_from(bots).ok().unwrap();
+
+    hub.say("propose amend witnesses=2 observers=4 two will do");
+    let wanted = |it: &Value| it["asks"] == "live by other rules";
+    let asked = ann.wait_for("proposed", wanted);
+    assert_eq!(lines(&asked["changes"]), ["observers 3 -> 4", "witnesses 3 -> 2"]);
+    assert_eq!(asked["sponsors_words"], "two will do");
+    let question = asked["question"].as_str().unwrap();
+    ann.say(&format!("vote no {question}"));
+    ann.wait_for("voted", |it| it["answers"][0] == format!("no {question}"));
+    ann.kill();
+    let mut ann = place.settle("ann", &["run"]);
+    assert_eq!(ann.wait_for("community", |_| true)["height"], 1);
+    ann.say("proposals");
+    assert_eq!(ann.wait_for("proposal", |_| true)["your_answer"], "no");
+    ann.link_up(&hub_id);
+    for bot in [&mut hub, &mut bob] {
+        bot.wait_for("proposed", wanted);
+        bot.say(&format!("vote yes {question}"));
+    }
+    let decided = ann.wait_for("decided", |it| it["question"] == question);
+    assert_eq!((&decided["outcome"], &decided["votes"]), (&"passed".into(), &"2 yes, 1 no, 0 abstained".into()));
+    ann.say("rules\nexplain");
+    assert_eq!(ann.wait_for("rules", |_| true)["witnesses"], "2");
+    assert_eq!(ann.wait_for("decisions", |_| true)["decided"], 3);
+
+    // A line lets one in; whoever comes with it later needs the owner.
+    let late_id = place.keygen("late");
+    let mut late = place.settle("late", &["join", &used, "--words", "am I late?"]);
+    let told = late.wait_for("joining", |it| it["state"] == "waits for sponsor");
+    assert!(told["says"].as_str().unwrap().starts_with("the invitation is used, over or not the inviter's"), "{told}");
+    assert_eq!(hub.wait_for("applied", |it| it["who"] == late_id.as_str())["words"], "am I late?");
+    hub.say("applicants");
+    assert_eq!(hub.wait_for("applicants", |_| true)["waiting"], 1);
+    hub.say(&format!("dismiss {}", &late_id[4..10]));
+    late.wait_for("joining", |it| it["state"] == "declined");
+    for (command, message) in [
+        ("vote maybe 12", "write `vote yes|no|abstain QUESTION`"),
+        ("vote yes zz", "no question's name begins with `zz`: see `proposals` and `explain`"),
+        ("propose remove bot1zz", "no member, guest or applicant is named `bot1zz`: see `members` and `applicants`"),
+        ("propose amend colour=red", "there is no rule `colour`; there are: window, faults, floor, "),
+        ("propose amend witnesses=many", "witnesses cannot be `many`: write 1 to 255"),
+        ("propose admit x", "a newcomer applies by itself: `invite` it, or `sponsor` one of the `applicants`"),
+        ("invite nowhere", "write `invite [HOST:PORT [HOST:PORT]] [for 1d]`"),
+        ("invite for ever", "`ever` is no span: write a number and d, h, m or s, such as 7d or 10m"),
+        ("frob", "`frob` is no command; there are: post, links, dial, invite, "),
+    ] {
+        hub.say(command);
+        let told = hub.wait_for("error", |_| true);
+        assert!(told["message"].as_str().unwrap().starts_with(message), "{command}: {told}");
+    }
+    hub.say("health\nwhat-if leave");
+    assert_eq!(hub.wait_for("health", |_| true)["there"], 3);
+    let effect = hub.wait_for("what_if", |_| true);
+    assert!(effect["if_passed"].as_str().unwrap().starts_with("active members: 3 -> 2"), "{effect}");
+    assert!(effect["warnings"][0].as_str().unwrap().starts_with("with two active members"), "{effect}");
+    assert_ne!(ann_id, late_id);
+}
+
+#[test]
+fn a_bot_whose_community_cannot_be_says_why_and_what_to_do() {
+    let place = Place::new("no-community");
+    let [ann_id, bob_id] = place.members(["ann", "bob"]);
+    let mut ann = place.settle("ann", &["found", "--records", "one.records"]);
+    ann.say("invite 192.0.2.7:7000 for 1h");
+    let line = ann.wait_for("invitation", |_| true)["line"].as_str().unwrap().to_string();
+    ann.quit();
+    place.settle("ann", &["found", "--records", "two.records"]).invite();
+    let stale = {
+        let (token, end) = (interbot::ledger::Token::from_bytes([7; 16]), interbot::UnixMillis(60_000));
+        let (community, ann) = (interbot::CommunityId::from_name("test"), ann_id.parse().unwrap());
+        interbot::ledger::Invitation::new(community, ann, "192.0.2.7:7000", token, end).unwrap().to_string()
+    };
+
+    std::fs::copy(place.0.join("one.records"), place.0.join("damaged.records")).unwrap();
+    let database = redb::Database::create(place.0.join("damaged.records")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let table = redb::TableDefinition::<&[u8], &[u8]>::new("records");
+        transaction.open_table(table).unwrap().insert(&b"ledger/genesis"[..], &b"?"[..]).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+
+    let (ann, bob) = (["--key", "ann.key", "--listen", "127.0.0.1:0"], ["--key", "bob.key", "--listen", "127.0.0.1:0"]);
+    let (one, two) = (["--records", "one.records"], ["--records", "two.records"]);
+    let list = ["--members", "members.txt", "--community", "test"];
+    let refused: [(&[&str], &[&[&str]], &str); 11] = [
+        (&["join", &stale], &[&ann], "the invitation expired"),
+        (&["join", &line[..120]], &[&ann], "the invitation was cut off"),
+        (&["join", &line], &[&ann, &two], "two.records: these records are of another community"),
+        (
+            &["found"],
+            &[&ann, &one],
+            "one.records holds a community that votes on its members: go on in it with `bot run",
+        ),
+        (&["run"], &[&list, &ann, &one], "one.records holds a community that votes on its members"),
+        (&["run"], &[&ann], "ann.key.records holds no community: found one with `bot found`, join one with"),
+        (&["run"], &[&bob, &one], &format!("these records belong to {ann_id}, not to this bot")),
+        (&["run"], &[&ann, &["--records", "damaged.records"]], "the record `ledger/genesis` is damaged: start without"),
+        (&["found", "--window", "10ms"], &[&ann], "`10ms` is no span: write a number and d, h, m or s"),
+        (&["found", "--window", "0s"], &[&ann], "the vote window in ms is 0, and must be 1,000 to 31,622,400,000"),
+        (&["run"], &[&ann, &one, &["--dial", &format!("{ann_id}@127.0.0.1:1")]], "this is the bot's own id"),
+    ];
+    for (command, args, expected) in refused {
+        let (status, message) = place.refusal(&[command, &args.concat()].concat());
+        assert!(message.contains(expected), "{command:?} {args:?}: {message}");
+        assert_eq!(status, Some(2), "{message}");
+    }
+    assert_ne!(ann_id, bob_id);
 }

@@ -1,14 +1,18 @@
-//! The key and the list of members, as files that people edit.
+//! Files: the key and the list of members, which people edit, and decisions to be verified.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
+use bytes::Bytes;
+use interbot::crypto::Pure;
+use interbot::ledger::{Certificate, Explanation, Genesis, Ledger, Proof};
 use interbot::{BotId, Identity};
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::Refusal;
 use crate::common::random_seed;
+use crate::{Refusal, words};
 
 /// Draws a key and writes it to a new file that only its owner can read.
 pub(crate) fn make_key(file: &Path) -> Result<BotId, Refusal> {
@@ -31,7 +35,7 @@ pub(crate) fn make_key(file: &Path) -> Result<BotId, Refusal> {
     let written = out.write_all(text.as_bytes()).and_then(|()| out.sync_all());
     written.map_err(|error| Refusal::System(format!("{} cannot be written: {error}", file.display())))?;
     eprintln!("{} holds the secret key: keep it to this bot.", file.display());
-    eprintln!("The line below is the bot's id: add it to the list of members of every bot.");
+    eprintln!("The line below is the bot's id, for lists of members and for others to dial it.");
     Ok(identity.id())
 }
 
@@ -66,6 +70,45 @@ pub(crate) fn read_members(file: &Path) -> Result<Vec<BotId>, Refusal> {
         }
         members => members,
     }
+}
+
+/// Writes a decision down with everything that leads to it from the genesis, for anybody to verify.
+pub(crate) fn write_decision(file: &Path, ledger: &Ledger, proof: &Proof) -> std::io::Result<()> {
+    let heights = 1..proof.height().0;
+    let certificates = heights.filter_map(|height| ledger.certificate(interbot::ledger::Height(height)));
+    let text = json!({
+        "community": words::community(ledger.community()),
+        "genesis": words::hex(ledger.genesis()),
+        "certificates": certificates.map(|bytes| words::hex(bytes)).collect::<Vec<_>>(),
+        "proof": words::hex(&proof.to_bytes()),
+    });
+    std::fs::write(file, format!("{text:#}\n"))
+}
+
+/// Verifies such a file, and says what was decided, by whom and why.
+pub(crate) fn verify(file: &Path, community: Option<&str>) -> Result<String, Refusal> {
+    let text = read(file, "name a file that a bot wrote with `explain QUESTION FILE`")?;
+    let shown = file.display();
+    let wrong = |why: String| Refusal::Input(format!("{shown} proves nothing: {why}"));
+    let (found, explanation) = read_decision(&text).map_err(wrong)?;
+    if community.is_some_and(|expected| !expected.eq_ignore_ascii_case(&found)) {
+        return Err(wrong(format!("it is of the community {found}")));
+    }
+    Ok(format!("community {found}\n{explanation}"))
+}
+
+fn read_decision(text: &str) -> Result<(String, Explanation), String> {
+    let cut = || "it was cut off or changed, or is of another kind: write it again".to_string();
+    let parts: Value = serde_json::from_str(text).map_err(|_| cut())?;
+    let bytes = |part: &Value| part.as_str().and_then(words::unhex).map(Bytes::from).ok_or_else(cut);
+    let genesis = Genesis::from_bytes(&bytes(&parts["genesis"])?, &Pure).map_err(|error| error.to_string())?;
+    let certificates = parts["certificates"].as_array().ok_or_else(cut)?.iter();
+    let certificates: Vec<Certificate> =
+        certificates.map(|part| Certificate::from_bytes(&bytes(part)?).map_err(|_| cut())).collect::<Result<_, _>>()?;
+    let community = genesis.community();
+    let proof = Proof::from_bytes(&community, &bytes(&parts["proof"])?).map_err(|_| cut())?;
+    let explanation = proof.verify_from_genesis(&genesis, &certificates, &Pure).map_err(|error| error.to_string())?;
+    Ok((words::community(&community), explanation))
 }
 
 fn read(file: &Path, advice: &str) -> Result<String, Refusal> {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use interbot::Instant;
 use interbot::link::Binding;
 use interbot::node::{Action, Event, LinkId, Node, Output, PersistId, Record};
+use interbot::{Instant, UnixMillis};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -44,6 +44,42 @@ impl Clock {
 
     fn deadline(self, at: Instant) -> tokio::time::Instant {
         (self.0 + Duration::from_nanos(at.as_nanos())).into()
+    }
+}
+
+/// How often the node is told what people's clocks show.
+const TELL_TIME: Duration = Duration::from_secs(60);
+/// How often the host looks whether that clock was set, or the machine slept.
+const LOOK_AT_TIME: Duration = Duration::from_secs(5);
+/// From how far on it was.
+const JUMP_MS: u64 = 1_000;
+
+/// What people's clocks show.
+pub(crate) fn wall_clock() -> UnixMillis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Says when the node is to be told what people's clocks show.
+struct WallWatch {
+    told_at: Instant,
+    told: UnixMillis,
+}
+
+impl WallWatch {
+    fn new(clock: Clock) -> Self {
+        Self { told_at: clock.now(), told: wall_clock() }
+    }
+
+    /// Every minute, and at once when the clock went another way than the host's own.
+    fn look(&mut self, now: Instant) -> Option<UnixMillis> {
+        let (wall, since) = (wall_clock(), now.since(self.told_at));
+        let expected = self.told.0.saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        let is_due = since >= TELL_TIME || wall.0.abs_diff(expected) >= JUMP_MS;
+        is_due.then(|| {
+            *self = Self { told_at: now, told: wall };
+            wall
+        })
     }
 }
 
@@ -135,7 +171,7 @@ fn socket_for(address: SocketAddr) -> std::io::Result<TcpSocket> {
 
 /// Where a host keeps its node's records.
 pub(crate) trait Store: Send + 'static {
-    /// Makes the records durable, in order; returns when they are.
+    /// Makes the records durable, in order, and deletes those whose value is empty; returns when that is done.
     fn put(&mut self, records: &[Record]) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 }
 
@@ -148,6 +184,13 @@ enum Input {
     Dialled(LinkId, Box<dyn Stream>, Binding),
     Accepted(Box<dyn Stream>, Binding),
     Persisted(PersistId),
+}
+
+/// Which records the node gave out, and which of them are durable.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub(crate) struct Writes {
+    pub(crate) asked: Option<PersistId>,
+    pub(crate) durable: Option<PersistId>,
 }
 
 /// What the application decides after an event or a command.
@@ -180,6 +223,7 @@ pub(crate) struct Host {
     cause: Option<(LinkId, std::io::Error)>,
     /// Closed links that still write their last bytes.
     closing: JoinSet<()>,
+    writes: Writes,
 }
 
 impl Host {
@@ -207,6 +251,7 @@ impl Host {
             opening: VecDeque::new(),
             cause: None,
             closing: JoinSet::new(),
+            writes: Writes::default(),
         }
     }
 
@@ -215,11 +260,26 @@ impl Host {
     pub(crate) async fn run<C>(
         &mut self,
         listener: Option<TcpListener>,
+        commands: mpsc::Receiver<C>,
+        on_event: impl FnMut(&mut Node, Instant, Event, Option<std::io::Error>) -> Then,
+        on_command: impl FnMut(&mut Node, Instant, C) -> Then,
+    ) {
+        self.run_with(listener, commands, on_event, on_command, |_| {}).await;
+    }
+
+    /// The same, and `on_idle` hears after all that was to be done which records are durable: for what may be shown only then.
+    pub(crate) async fn run_with<C>(
+        &mut self,
+        listener: Option<TcpListener>,
         mut commands: mpsc::Receiver<C>,
         mut on_event: impl FnMut(&mut Node, Instant, Event, Option<std::io::Error>) -> Then,
         mut on_command: impl FnMut(&mut Node, Instant, C) -> Then,
+        mut on_idle: impl FnMut(Writes),
     ) {
         let mut accept_from = tokio::time::Instant::now();
+        let mut wall = WallWatch::new(self.clock);
+        let mut look = tokio::time::interval(LOOK_AT_TIME);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let wake_at = loop {
                 match self.node.poll() {
@@ -233,6 +293,7 @@ impl Host {
                     Output::Idle { wake_at } => break wake_at,
                 }
             };
+            on_idle(self.writes);
             let sleep = async {
                 match wake_at {
                     Some(at) => tokio::time::sleep_until(self.clock.deadline(at)).await,
@@ -272,6 +333,12 @@ impl Host {
                     // Out of descriptors, most likely: let some close first.
                     Err(_) => accept_from = tokio::time::Instant::now() + Duration::from_millis(50),
                 },
+                _ = look.tick() => {
+                    let now = self.clock.now();
+                    if let Some(time) = wall.look(now) {
+                        self.node.set_wall_clock(now, time);
+                    }
+                }
                 () = sleep => self.node.handle_timeout(self.clock.now()),
             }
         }
@@ -322,7 +389,10 @@ impl Host {
                     self.start_wire(link, stream);
                 }
             }
-            Input::Persisted(id) => self.node.persisted(now, id),
+            Input::Persisted(id) => {
+                self.writes.durable = Some(id);
+                self.node.persisted(now, id);
+            }
         }
     }
 
@@ -349,10 +419,16 @@ impl Host {
             }
             Action::PauseReading { link } => self.set_paused(link, true),
             Action::ResumeReading { link } => self.set_paused(link, false),
-            Action::Persist { id, record } => match &self.to_disk {
-                Some(disk) => disk.send((id, record)).expect("the disk thread lives as long as its host"),
-                None => self.node.persisted(self.clock.now(), id),
-            },
+            Action::Persist { id, record } => {
+                self.writes.asked = Some(id);
+                match &self.to_disk {
+                    Some(disk) => disk.send((id, record)).expect("the disk thread lives as long as its host"),
+                    None => {
+                        self.writes.durable = Some(id);
+                        self.node.persisted(self.clock.now(), id);
+                    }
+                }
+            }
             Action::Notify(_) => {}
         }
     }
@@ -436,10 +512,30 @@ impl Host {
     }
 }
 
+/// Connects to the first that answers of several addresses with commas between them; names may stand for several more.
+async fn connect(addresses: &str) -> std::io::Result<TcpStream> {
+    let mut failure = std::io::ErrorKind::NotFound.into();
+    for name in addresses.split(',') {
+        let found = match tokio::net::lookup_host(name).await {
+            Ok(found) => found,
+            Err(error) => {
+                failure = error;
+                continue;
+            }
+        };
+        for address in found {
+            match socket_for(address)?.connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failure = error,
+            }
+        }
+    }
+    Err(failure)
+}
+
 /// Opens a stream to an address, with TLS or bare.
 pub(crate) async fn dial(address: &str, tls: Option<Tls>) -> std::io::Result<(Box<dyn Stream>, Binding)> {
-    let address = tokio::net::lookup_host(address).await?.next().ok_or(std::io::ErrorKind::NotFound)?;
-    let stream = socket_for(address)?.connect(address).await?;
+    let stream = connect(address).await?;
     stream.set_nodelay(true)?;
     let Some(tls) = tls else { return Ok((Box::new(stream), Binding::None)) };
     let name = rustls::pki_types::ServerName::try_from("interbot").expect("a valid name");

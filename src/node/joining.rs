@@ -42,7 +42,7 @@ pub enum JoinState {
         /// The newest height that was checked.
         height: u64,
     },
-    /// Its owner has to decide whether it speaks for this bot.
+    /// Its owner has to decide whether it speaks for this bot, or it has to wait for the next height to ask.
     WaitsForSponsor,
     /// The members are asked.
     Asked {
@@ -220,6 +220,14 @@ impl Node {
             (_, Some(Receipt::Waiting | Receipt::Later)) => JoinState::WaitsForSponsor,
             _ => JoinState::Reading { height: ledger.place().height.0 },
         })
+    }
+
+    /// Whether the inviter did not take this bot's invitation: it was used, is over, or is none of the inviter's. Its owner is
+    /// asked instead, see [`JoinState::WaitsForSponsor`].
+    #[must_use]
+    pub fn is_uninvited(&self) -> bool {
+        let joining = self.council.as_ref().and_then(|council| council.joining.as_ref());
+        joining.is_some_and(|joining| joining.is_uninvited)
     }
 
     /// Takes the inviter's story for the true one, on the owner's word: the owner compared it with another member's.

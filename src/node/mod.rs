@@ -476,7 +476,8 @@ impl Node {
         self.settle(now);
     }
 
-    /// Everything worth keeping, to be stored at an orderly stop in place of all records so far.
+    /// What is worth keeping besides what [`Action::Persist`] stored: which posts were seen. Store it at an orderly stop, each
+    /// record in place of one with its key; all others, the ledger's among them, stay as they are.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Record> {
         let id = self.setup.id();

@@ -73,7 +73,7 @@ pub enum Action {
         /// The link.
         link: LinkId,
     },
-    /// Store the record in place of an older one with its key, then call
+    /// Store the record in place of an older one with its key, or delete that one when the value is empty; then call
     /// [`Node::persisted`](super::Node::persisted) once it is durable. Promises wait for it.
     Persist {
         /// Names this write.

@@ -372,6 +372,12 @@ impl Ledger {
         &self.community
     }
 
+    /// How everything began: the bytes of the [`Genesis`].
+    #[must_use]
+    pub const fn genesis(&self) -> &Bytes {
+        &self.genesis
+    }
+
     /// The newest height.
     #[must_use]
     pub const fn place(&self) -> Place {
