@@ -240,7 +240,7 @@ impl Entry {
             Stage::Live(link) => link.wake_at(),
         };
         let stall = self.flow.queued_since.map(|since| since + self.flow.stall);
-        [stage, stall, self.over_budget_until].into_iter().flatten().min()
+        earlier(earlier(stage, stall), self.over_budget_until)
     }
 }
 
@@ -290,6 +290,13 @@ impl Wish {
         let at = now + wait.max(asked);
         self.state = WishState::Waiting(at);
         at
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        _ => a.or(b),
     }
 }
 
@@ -461,7 +468,7 @@ impl Links {
 
     /// The earliest deadline of all links and wishes.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        self.earliest.into_iter().chain(self.wishes.dials.earliest()).min()
+        earlier(self.earliest, self.wishes.dials.earliest())
     }
 
     /// The links whose deadlines have come.
