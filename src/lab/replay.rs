@@ -179,7 +179,8 @@ impl Replay {
         Self::changed(recording, |_| {})
     }
 
-    /// Prepares a replay with other members, limits or beginnings of the ledger, to see where they make a difference. Crypto stays on the recording.
+    /// Prepares a replay with other members, limits or another beginning of the ledger, to see where that makes a difference.
+    /// Crypto stays on the recording.
     #[must_use]
     pub fn changed(recording: Recording, change: impl FnOnce(&mut Config)) -> Self {
         let Recording { header, entries, is_whole, .. } = recording;
