@@ -47,6 +47,12 @@ impl Who {
     }
 }
 
+impl AsRef<str> for Who {
+    fn as_ref(&self) -> &str {
+        self.name()
+    }
+}
+
 /// What a host's disk would hold.
 #[derive(Clone, Default)]
 struct Disk(Arc<Mutex<BTreeMap<Bytes, Bytes>>>);

@@ -10,6 +10,7 @@ mod outcomes;
 mod proofs;
 pub(super) mod records;
 mod sealing;
+mod years;
 
 use alloc::vec::Vec;
 
