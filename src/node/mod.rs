@@ -209,6 +209,18 @@ impl Node {
         Self::start(config, identity, seed, now, Some(restored))
     }
 
+    /// Starts a bot in a replay, of which nobody knows whether it can.
+    #[cfg(all(feature = "trace", feature = "sim"))]
+    pub(crate) fn replayed(
+        config: Config,
+        identity: &Identity,
+        now: Instant,
+        records: Option<Vec<Record>>,
+    ) -> Result<Self, RestoreError> {
+        let restored = records.map(|records| Restored::read(identity.id(), records)).transpose()?;
+        Self::start(config, identity, [0; 32], now, restored)
+    }
+
     fn start(
         config: Config,
         identity: &Identity,

@@ -12,6 +12,7 @@ use interbot::ledger::{Answer, Ask, Founding, Genesis, Invitation, Journal, Rule
 use interbot::node::{Config, JoinState, LedgerStart, Node, Origin, Record, RestoreError};
 use interbot::tape::{Recorder, Recording};
 use interbot::{CommunityId, Instant};
+use proptest::prelude::*;
 
 use crate::damage::{chained, entries};
 use crate::stage::File;
@@ -338,6 +339,30 @@ fn an_applicant_that_is_started_with_another_line_forgets_the_first_one_in_its_r
         for (bot, bytes) in tapes(town, &lives) {
             let outcome = Replay::new(read(&bytes)).run();
             assert!(matches!(outcome, Outcome::Same { .. }), "bot {bot}: {outcome}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_altered_byte_under_a_good_chain_is_malformed_or_replayed_without_a_panic(
+        who in 0..2usize,
+        is_start in any::<bool>(),
+        at in any::<proptest::sample::Index>(),
+        byte in any::<proptest::sample::Index>(),
+        with in 1u8..,
+    ) {
+        static TAPES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(founder_and_applicant);
+        let bytes = &TAPES[who];
+        let (start, mut all) = entries(bytes);
+        let near = if is_start { all.len().min(40) } else { all.len() };
+        let entry = at.get_mut(&mut all[..near]);
+        let byte = 4 + byte.index(entry.len() - 4);
+        entry[byte] ^= with;
+        if let Ok(recording) = Recording::read(&chained(&bytes[..start], &all)) {
+            let _ = Replay::new(recording).run();
         }
     }
 }
