@@ -2,6 +2,10 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed; its helpers are no tests to clippy")]
 
+#[allow(dead_code, reason = "for its own tests, which nobody runs in an example")]
+#[path = "../examples/bot/words.rs"]
+mod words;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
