@@ -228,10 +228,7 @@ impl Story {
             self.is_unlinked(who, Dan).await?;
         }
         let calls = self.lie(question).await?;
-        self.say(
-            Dan,
-            "his owner uses his key by hand: YES to the rules for ann, NO for cleo, in ballots of one number",
-        );
+        self.say(Dan, "his owner uses his key by hand: tells ann YES to the rules and cleo NO, under one number");
         let (dan, honest) = (self.cast.id(Dan), [Ann, Bob, Cleo]);
         let convicts = |event: &Event| {
             matches!(ledger_event(event), Some(LedgerEvent::Equivocator { member, conflict: Conflict::TwoBallots })
