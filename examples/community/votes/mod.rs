@@ -21,7 +21,7 @@ use interbot::{BotId, CommunityId, Instant};
 use liar::Call;
 use tokio::task::JoinHandle;
 
-use crate::common::Tls;
+use crate::common::{self, Tls};
 use Who::{Ann, Bob, Cleo, Dan, Eve, Frank, Gina};
 
 /// What goes wrong is told in words.
@@ -64,7 +64,7 @@ impl Story {
         let founding = Founding {
             rules: Rules::preset(Preset::Village).with_vote_window(WINDOW),
             founders: vec![cast.id(Ann)],
-            opened_at: Cast::wall(),
+            opened_at: common::wall_clock(),
             nonce: [1; 16],
             text: Bytes::from_static(b"a village"),
         };
@@ -96,7 +96,7 @@ impl Story {
 
     async fn found(&mut self) -> Done {
         self.act("One founds, three are invited");
-        let config = Config::founded(self.genesis.clone(), Journal::New, Cast::wall());
+        let config = Config::founded(self.genesis.clone(), Journal::New, common::wall_clock());
         self.cast.start(Ann, config)?;
         self.cast.shows(SOON, Ann, "is a member", |node| node.ledger().map(drop)).await?;
         let name = hex(&self.community().as_bytes()[..8]);
@@ -208,7 +208,7 @@ impl Story {
 
     async fn catch_up(&mut self) -> Done {
         self.act("One was away");
-        let config = Config::remembered(self.community(), Cast::wall());
+        let config = Config::remembered(self.community(), common::wall_clock());
         self.cast.start(Cleo, config)?;
         let knew = self.cast.read(Cleo, |ledger| ledger.place().height.0).await?;
         self.say(Cleo, format!("has power again: her bot starts from its records, at height {knew}, and dials ann"));
@@ -228,10 +228,7 @@ impl Story {
             self.is_unlinked(who, Dan).await?;
         }
         let calls = self.lie(question).await?;
-        self.say(
-            Dan,
-            "his owner uses his key by hand: YES to the rules for ann, NO for cleo, in ballots of one number",
-        );
+        self.say(Dan, "his owner uses his key by hand: tells ann YES to the rules and cleo NO, under one number");
         let (dan, honest) = (self.cast.id(Dan), [Ann, Bob, Cleo]);
         let convicts = |event: &Event| {
             matches!(ledger_event(event), Some(LedgerEvent::Equivocator { member, conflict: Conflict::TwoBallots })
@@ -377,7 +374,7 @@ impl Story {
     /// A newcomer starts with nothing but a line of text, and a few words for the members' owners.
     fn apply_with(&mut self, who: Who, invitation: &Invitation, words: &'static str) -> Done {
         let line = invitation.to_string();
-        self.cast.start(who, Config::invited(line.parse()?, words, Cast::wall()))
+        self.cast.start(who, Config::invited(line.parse()?, words, common::wall_clock()))
     }
 
     /// Waits until the members are asked for a newcomer, and every witness told it the same story.
