@@ -60,9 +60,10 @@ impl Ledger {
         explained.map(|explanation| (proof, explanation)).map_err(|_| missing())
     }
 
-    /// What would become of the community if this passed, after what is asked already.
+    /// What would become of the community if this passed, after what else is asked already.
     pub fn what_if(&self, ask: &Ask) -> Effect {
-        let open: Vec<Ask> = self.pool.proposals().map(|(_, proposal, _)| proposal.ask.clone()).collect();
+        let others = self.pool.proposals().map(|(_, proposal, _)| &proposal.ask).filter(|open| *open != ask);
+        let open: Vec<Ask> = others.cloned().collect();
         what_if_after(&self.chain.standpoint(), &open, ask)
     }
 
