@@ -54,6 +54,7 @@ mod tracer;
 mod upkeep;
 mod wishes;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
