@@ -689,7 +689,8 @@ fn a_bot_whose_community_cannot_be_says_why_and_what_to_do() {
     let (ann, bob) = (["--key", "ann.key", "--listen", "127.0.0.1:0"], ["--key", "bob.key", "--listen", "127.0.0.1:0"]);
     let (one, two) = (["--records", "one.records"], ["--records", "two.records"]);
     let list = ["--members", "members.txt", "--community", "test"];
-    let refused: [(&[&str], &[&[&str]], &str); 11] = [
+    type Refused<'a> = (&'a [&'a str], &'a [&'a [&'a str]], &'a str);
+    let refused: [Refused<'_>; 11] = [
         (&["join", &stale], &[&ann], "the invitation expired"),
         (&["join", &line[..120]], &[&ann], "the invitation was cut off"),
         (&["join", &line], &[&ann, &two], "two.records: these records are of another community"),
