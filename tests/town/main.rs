@@ -1,5 +1,7 @@
 //! Nodes with a ledger: how a community of whole bots admits and removes members.
 
+mod attacks;
 mod joining;
 mod life;
+mod random;
 mod town;
