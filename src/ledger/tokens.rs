@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::invitation::Invitation;
 use crate::crypto::sha256;
+use crate::identity::BotId;
 use crate::time::UnixMillis;
 use crate::wire::{FixedReader, LayoutError};
 
@@ -89,7 +90,15 @@ pub enum RedeemError {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Issued {
     expires_at: UnixMillis,
-    used: bool,
+    use_: Use,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Open,
+    Used,
+    /// It is being used for this key, and what it is used for may not be durable yet.
+    For([u8; 32]),
 }
 
 /// The invitations that a bot issued, until they expire; at most [`MAX`](Self::MAX) of them.
@@ -138,15 +147,16 @@ impl Invitations {
         for _ in 0..count {
             let name = TokenName(*r.array()?);
             let expires_at = UnixMillis(r.u64()?);
-            let used = match r.u8()? {
-                0 => false,
-                1 => true,
+            let use_ = match r.u8()? {
+                0 => Use::Open,
+                1 => Use::Used,
+                2 => Use::For(*r.array()?),
                 _ => return Err(LayoutError),
             };
             if issued.last_key_value().is_some_and(|(last, _)| *last >= name) {
                 return Err(LayoutError);
             }
-            issued.insert(name, Issued { expires_at, used });
+            issued.insert(name, Issued { expires_at, use_ });
         }
         r.end()?;
         Ok(Self { issued })
@@ -176,11 +186,11 @@ impl Invitations {
             return Err(IssueError::Reused);
         }
         if self.issued.len() >= Self::MAX {
-            let used = self.issued.iter().filter(|(_, issued)| issued.used);
+            let used = self.issued.iter().filter(|(_, issued)| issued.use_ == Use::Used);
             let first = *used.min_by_key(|(_, issued)| issued.expires_at).ok_or(IssueError::Full)?.0;
             self.issued.remove(&first);
         }
-        self.issued.insert(name, Issued { expires_at, used: false });
+        self.issued.insert(name, Issued { expires_at, use_: Use::Open });
         Ok(())
     }
 
@@ -194,7 +204,7 @@ impl Invitations {
 
     pub(crate) fn check_named(&self, now: UnixMillis, name: TokenName) -> Result<(), RedeemError> {
         let issued = self.issued.get(&name).ok_or(RedeemError::Unknown)?;
-        if issued.used {
+        if issued.use_ != Use::Open {
             return Err(RedeemError::Used);
         }
         if issued.expires_at <= now {
@@ -211,12 +221,28 @@ impl Invitations {
         self.redeem_named(now, token.name())
     }
 
-    pub(crate) fn redeem_named(&mut self, now: UnixMillis, name: TokenName) -> Result<(), RedeemError> {
+    fn redeem_named(&mut self, now: UnixMillis, name: TokenName) -> Result<(), RedeemError> {
         self.check_named(now, name)?;
-        if let Some(issued) = self.issued.get_mut(&name) {
-            issued.used = true;
-        }
+        self.spend(name);
         Ok(())
+    }
+
+    /// Spends a token that was kept; whether it was not spent yet.
+    pub(crate) fn spend(&mut self, name: TokenName) -> bool {
+        let spent = self.issued.get_mut(&name).map(|issued| core::mem::replace(&mut issued.use_, Use::Used));
+        spent.is_some_and(|before| before != Use::Used)
+    }
+
+    /// Keeps a token for the one key that came with it, until what it is used for is durable.
+    pub(crate) fn keep_for(&mut self, name: TokenName, key: &BotId) {
+        if let Some(issued) = self.issued.get_mut(&name) {
+            issued.use_ = Use::For(*key.as_bytes());
+        }
+    }
+
+    /// Whether a token is kept for this key.
+    pub(crate) fn is_kept_for(&self, name: TokenName, key: &BotId) -> bool {
+        self.issued.get(&name).is_some_and(|issued| issued.use_ == Use::For(*key.as_bytes()))
     }
 
     /// Takes an invitation back; whether there was one.
@@ -227,10 +253,11 @@ impl Invitations {
     /// How many could still be used.
     #[must_use]
     pub fn open(&self, now: UnixMillis) -> usize {
-        self.issued.values().filter(|issued| !issued.used && issued.expires_at > now).count()
+        self.issued.values().filter(|issued| issued.use_ == Use::Open && issued.expires_at > now).count()
     }
 
-    /// The one encoding, for the host's records: u16 count, then sorted by hash 32 bytes of hash, u64 end, u8 used.
+    /// The one encoding, for the host's records: u16 count, then sorted by hash 32 bytes of hash, u64 end, u8 0 open, 1 used, or 2 being used
+    /// and the 32 bytes of the key for which.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(2 + 41 * self.issued.len());
@@ -238,7 +265,14 @@ impl Invitations {
         for (name, issued) in &self.issued {
             out.extend(name.0);
             out.extend(issued.expires_at.0.to_be_bytes());
-            out.push(u8::from(issued.used));
+            match &issued.use_ {
+                Use::Open => out.push(0),
+                Use::Used => out.push(1),
+                Use::For(key) => {
+                    out.push(2);
+                    out.extend(key);
+                }
+            }
         }
         out
     }
@@ -246,7 +280,7 @@ impl Invitations {
 
 impl fmt::Debug for Invitations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let used = self.issued.values().filter(|issued| issued.used).count();
+        let used = self.issued.values().filter(|issued| issued.use_ != Use::Open).count();
         f.debug_struct("Invitations").field("remembered", &self.issued.len()).field("used", &used).finish()
     }
 }

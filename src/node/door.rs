@@ -19,11 +19,11 @@ use crate::ledger::{
 use crate::link::{Code, Fault};
 use crate::time::{Instant, UnixMillis};
 
-/// Applications that wait for this bot's owner, or for a slot: as many as may be linked at a time.
+/// Applications without an invitation that wait for this bot's owner: as many as may be linked at a time.
 const MAX_WAITING: usize = 8;
 /// Those whom the owner declined and who are not shown to it again: 64, some names a year.
 const MAX_DECLINED: usize = 64;
-/// How long an applicant may be linked without an application before it makes room for another.
+/// How long an applicant for whom nobody speaks may be linked before it makes room for another.
 const GRACE: Duration = Duration::from_secs(15);
 
 pub(super) const INVITATIONS: &[u8] = b"door/invitations";
@@ -72,6 +72,16 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn restored(invitations: Invitations) -> Self {
         Self { invitations, ..Self::default() }
+    }
+
+    /// How many wait without an invitation. Each of the others has one, of which there are not many.
+    fn strangers(&self) -> usize {
+        self.waiting.values().filter(|it| it.token.is_none()).count()
+    }
+
+    /// Whether somebody else waits for a slot with this invitation.
+    fn is_kept_for_another(&self, key: &BotId, token: &TokenName) -> bool {
+        self.waiting.iter().any(|(other, it)| other != key && it.token == Some(*token))
     }
 
     /// How an applicant's affair stands; nothing when it did not apply here.
@@ -224,28 +234,40 @@ impl Node {
         ledger.handle_tick(wall);
         let question = ledger.propose(Ask::Admit(application), words)?;
         if let Some(token) = token {
-            // It was good when the applicant came, and is spent with what it was for.
-            let _ = council.door.invitations.redeem_named(wall, token);
-            council.door.waiting.remove(&applicant);
-            council.door.asked.insert(applicant, question);
+            // It was good when the applicant came. A crash comes before it is kept, or leaves it to this applicant alone, or
+            // comes when the question is durable.
+            council.door.invitations.keep_for(token, &applicant);
             self.write_invitations();
-        } else {
+        }
+        if let Some(council) = &mut self.council {
             council.door.waiting.remove(&applicant);
             council.door.asked.insert(applicant, question);
         }
         self.attend(now);
+        if let Some(token) = token {
+            self.spend_token(token);
+        }
         Ok(question)
+    }
+
+    fn spend_token(&mut self, token: TokenName) {
+        if self.council.as_mut().is_some_and(|council| council.door.invitations.spend(token)) {
+            self.write_invitations();
+        }
+    }
+
+    /// Counts what came on an applicant's link, signs of life included; whether it is too much.
+    pub(super) fn count_applicants_bytes(&mut self, id: LinkId, bytes: usize) -> bool {
+        let Some(entry) = self.links.get_mut(id).filter(|entry| entry.dialled.is_none()) else { return false };
+        let Some(candidate) = &mut entry.candidate else { return false };
+        candidate.taken = candidate.taken.saturating_add(bytes);
+        candidate.taken > Candidate::MAX_TAKEN
     }
 
     /// An applicant says something.
     pub(super) fn hear_applicant(&mut self, now: Instant, id: LinkId, bytes: &Bytes) {
         let Some(entry) = self.links.touch(id) else { return };
-        let (peer, Some(candidate)) = (entry.peer(), entry.candidate.as_mut()) else { return };
-        candidate.taken += bytes.len();
-        if candidate.taken > Candidate::MAX_TAKEN {
-            return self.close_entry(now, id, Fault::OverBudget.into(), true);
-        }
-        let Some(peer) = peer else { return };
+        let Some(peer) = entry.peer() else { return };
         if LedgerMessage::is_one(bytes) {
             let Ok(message) = LedgerMessage::decode(bytes) else {
                 return self.close_entry(now, id, Fault::BadMessage.into(), true);
@@ -292,19 +314,33 @@ impl Node {
         let wall = council.wall.at(now);
         if let Some(question) = ledger.question_of(&application) {
             council.door.asked.insert(peer, question);
+            if let Some(token) = token.filter(|token| council.door.invitations.is_kept_for(*token, &peer)) {
+                self.spend_token(token);
+            }
             return self.answer_applicants(now);
         }
         council.door.asked.remove(&peer);
-        if token.is_some_and(|token| council.door.invitations.check_named(wall, token).is_err()) {
+        let waits = |it: &Waiting| it.token.is_some() && it.token == token && it.application == application;
+        if council.door.waiting.get(&peer).is_some_and(waits) {
+            // The invitation was good when it came, and is kept for it.
+            let _ = self.ask_for(now, peer, Bytes::new());
+            return self.answer_applicants(now);
+        }
+        if token.is_some_and(|token| council.door.is_kept_for_another(&peer, &token)) {
+            return self.tell_applicant(now, id, Receipt::NotInvited);
+        }
+        let invitations = &council.door.invitations;
+        let is_good = |token| invitations.is_kept_for(token, &peer) || invitations.check_named(wall, token).is_ok();
+        if token.is_some_and(|token| !is_good(token)) {
             return self.tell_applicant(now, id, Receipt::NotInvited);
         }
         if token.is_none() && council.door.declined.contains(&peer) {
             return self.tell_applicant(now, id, Receipt::Declined);
         }
-        if council.door.waiting.len() >= MAX_WAITING && !council.door.waiting.contains_key(&peer) {
+        let is_invited = token.is_some();
+        if !is_invited && council.door.strangers() >= MAX_WAITING && !council.door.waiting.contains_key(&peer) {
             return self.tell_applicant(now, id, Receipt::Later);
         }
-        let is_invited = token.is_some();
         let receipt = if is_invited { Receipt::Later } else { Receipt::Waiting };
         let words = application.text.clone();
         let is_new = council.door.waiting.insert(peer, Waiting { application, token, receipt }).is_none();
@@ -375,6 +411,13 @@ impl Node {
         })
     }
 
+    /// Whether an applicant was invited, or the members are asked whether it may come in.
+    fn is_spoken_for(&self, applicant: Option<BotId>) -> bool {
+        let Some((key, council)) = applicant.zip(self.council.as_ref()) else { return false };
+        let door = &council.door;
+        door.asked.contains_key(&key) || door.waiting.get(&key).is_some_and(|it| it.token.is_some())
+    }
+
     /// Whether an applicant may be linked now; one that is of no use makes room.
     pub(super) fn has_room_for_applicant(&mut self, now: Instant, newcomer: LinkId, peer: BotId) -> bool {
         let open = |entry: &Entry| entry.candidate.is_some() && entry.dialled.is_none() && entry.is_open();
@@ -392,7 +435,7 @@ impl Node {
         }
         let idle = |entry: &Entry| {
             let is_old = entry.opened_at.is_some_and(|opened| now.since(opened) >= GRACE);
-            open(entry) && is_old && entry.candidate.as_ref().is_some_and(|candidate| candidate.told.is_none())
+            open(entry) && is_old && !self.is_spoken_for(entry.peer())
         };
         let idlest = self.links.iter().find(|(_, entry)| idle(entry)).map(|(id, _)| id);
         if let Some(id) = idlest {

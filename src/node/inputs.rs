@@ -7,7 +7,7 @@ use super::outbox::Action;
 use super::restore::{self, PersistId};
 use super::{AcceptError, DialError, Node, PublishError, Undrained};
 use crate::identity::BotId;
-use crate::link::{Binding, CloseReason, Code, Link};
+use crate::link::{Binding, CloseReason, Code, Fault, Link};
 use crate::overlay::{MAX_POST_BODY, PostId};
 use crate::time::Instant;
 
@@ -33,7 +33,11 @@ impl Node {
 
     pub(super) fn take_bytes(&mut self, now: Instant, id: LinkId, bytes: &[u8]) -> Result<(), Undrained> {
         self.check_drained()?;
-        self.route(now, id, bytes);
+        if self.count_applicants_bytes(id, bytes.len()) {
+            self.close_entry(now, id, Fault::OverBudget.into(), true);
+        } else {
+            self.route(now, id, bytes);
+        }
         self.settle(now);
         Ok(())
     }

@@ -25,6 +25,8 @@ use crate::time::{Instant, UnixMillis};
 const CLOSED_LINKS: u32 = 3;
 /// Units for which it must have been so.
 const SILENT_UNITS: u64 = 24;
+/// The ledger is not told the time more often: no wall clock ticks faster.
+const LEAST_PAUSE: Duration = Duration::from_millis(1);
 /// Bytes of a message about the ledger that cost as much as one post: a statement and its signature have some 200.
 const BYTES_A_POST: usize = 200;
 
@@ -190,7 +192,7 @@ impl Council {
 
 /// A link of somebody who applies, at either end.
 pub(super) struct Candidate {
-    /// Bytes of messages from the applicant.
+    /// Bytes from the applicant, once it said that it is one.
     pub(super) taken: usize,
     /// Bytes of messages to it.
     pub(super) given: usize,
@@ -203,7 +205,7 @@ pub(super) struct Candidate {
 impl Candidate {
     /// How long an applicant's link lasts at most.
     pub(super) const LASTS: Duration = Duration::from_secs(120);
-    /// Most bytes of an applicant's messages on one link.
+    /// Most bytes from an applicant on one link.
     pub(super) const MAX_TAKEN: usize = 64 * 1024;
     /// Most bytes of messages to it on one link: four years of rounds of a hundred members.
     pub(super) const MAX_GIVEN: usize = 1024 * 1024;
@@ -258,7 +260,8 @@ impl Node {
         if let Some(council) = &mut self.council
             && let Some(ledger) = &council.ledger
         {
-            let soon = council.wall.when(ledger.wake_at());
+            // A wall clock at its end stands still.
+            let soon = council.wall.when(ledger.wake_at()).max(now + LEAST_PAUSE);
             council.tick_at = if council.tick_at <= now { soon } else { council.tick_at.min(soon) };
         }
         self.answer_applicants(now);

@@ -199,14 +199,15 @@ impl Entry {
 
     /// Sends a message that is encoded already now if the window allows, else queues it.
     pub(super) fn enqueue(&mut self, now: Instant, bytes: Bytes, limits: &Limits) {
-        let Self { stage: Stage::Live(link), flow, .. } = self else { return };
+        let Self { stage: Stage::Live(link), flow, candidate, .. } = self else { return };
         if !link.is_open() {
             return;
         }
         flow.queued_bytes += bytes.len();
         flow.queue.push_back(bytes);
         flow.fill_window(now, link, limits);
-        flow.congested |= flow.queued_bytes > limits.queue_high_bytes;
+        // What an applicant does not read is little, and its own affair.
+        flow.congested |= candidate.is_none() && flow.queued_bytes > limits.queue_high_bytes;
         if !flow.queue.is_empty() && flow.queued_since.is_none() {
             flow.queued_since = Some(now);
             flow.written = 0;
@@ -508,10 +509,10 @@ impl Links {
         self.slots.iter().map(|slot| &slot.entry).filter(|entry| entry.is_half_open()).count()
     }
 
-    /// Applicants that were answered and have proved nothing yet.
-    pub(super) fn applicants_knocking(&self) -> usize {
+    /// Applicants that were answered and have proved nothing yet, the oldest first.
+    pub(super) fn applicants_knocking(&self) -> impl Iterator<Item = LinkId> {
         let knocks = |entry: &Entry| entry.candidate.is_some() && entry.is_half_open();
-        self.slots.iter().filter(|slot| knocks(&slot.entry)).count()
+        self.iter().filter(move |(_, entry)| knocks(entry)).map(|(id, _)| id)
     }
 
     pub(super) fn children(&self) -> usize {

@@ -14,7 +14,8 @@ use crate::link::{Authenticated, CloseReason, Code, Fault, Kind, Link, Side, Ste
 use crate::overlay::{Message, Received};
 use crate::time::Instant;
 
-/// Handshakes of applicants under way: 16, so that strangers who know the community leave the slots to members.
+/// Handshakes of applicants under way: 16, so that strangers who know the community leave the slots to members;
+/// the oldest makes room.
 const HALF_OPEN_APPLICANTS: usize = 16;
 
 /// How a peer that proved its key is met.
@@ -44,8 +45,11 @@ impl Node {
 
     fn on_hello(&mut self, now: Instant, id: LinkId) {
         let is_applicant = self.links.get(id).and_then(Entry::link).and_then(Link::knocks_as) == Some(Kind::Candidate);
-        let has_room = !is_applicant || self.links.applicants_knocking() < HALF_OPEN_APPLICANTS;
-        let allowed = has_room && self.handshakes.try_take(now);
+        let allowed = self.handshakes.try_take(now);
+        if allowed && is_applicant && self.links.applicants_knocking().count() >= HALF_OPEN_APPLICANTS {
+            let oldest = self.links.applicants_knocking().next();
+            oldest.into_iter().for_each(|oldest| self.close_entry(now, oldest, CloseReason::Here(Code::Full), true));
+        }
         if let Some(entry) = self.links.touch(id).filter(|_| is_applicant) {
             entry.candidate = Some(Candidate::until(now + Candidate::LASTS));
         }
@@ -150,14 +154,17 @@ impl Node {
         let Some(entry) = self.links.touch(id) else { return };
         entry.opened_at = Some(now);
         entry.proved = entry.link().and_then(Link::peer).map(Authenticated::peer);
-        let peer = entry.proved;
+        let (peer, is_applicants) = (entry.proved, entry.candidate.is_some());
         self.fulfil_wish(id);
-        // A dial that is still under way has become needless.
-        if let Some(needless) = peer.and_then(|peer| self.links.dialling(peer)) {
-            self.close_entry(now, needless, CloseReason::Here(Code::AlreadyConnected), true);
+        // An applicant's link is none in place of a member's, also when a member applies.
+        if let Some(peer) = peer.filter(|_| !is_applicants) {
+            // A dial that is still under way has become needless.
+            if let Some(needless) = self.links.dialling(peer) {
+                self.close_entry(now, needless, CloseReason::Here(Code::AlreadyConnected), true);
+            }
+            // The verdict saw to it at the server; the client's own dial is closed there when the peer's link opens.
+            debug_assert!(self.links.rival(id, peer).is_none(), "one link with one key");
         }
-        // The verdict saw to it at the server; the client's own dial is closed there when the peer's link opens.
-        debug_assert!(peer.is_none_or(|peer| self.links.rival(id, peer).is_none()), "one link with one key");
         let Some(entry) = self.links.get(id) else { return };
         let Some(proof) = entry.link().and_then(Link::peer) else { return };
         self.stats.handshakes += 1;

@@ -23,7 +23,13 @@ pub(crate) struct Bot {
     pub(crate) habit: Option<Answer>,
     /// Records that are kept back, when its disk is slow.
     pub(crate) slow_disk: bool,
-    unsynced: VecDeque<(PersistId, Record)>,
+    pub(crate) unsynced: VecDeque<(PersistId, Record)>,
+    /// Writes until its power fails, if it does.
+    pub(crate) writes_left: Option<u64>,
+    /// How often reading of a link was paused.
+    pub(crate) paused: u64,
+    /// All writes that became durable.
+    pub(crate) writes: u64,
     starts: u8,
 }
 
@@ -35,8 +41,23 @@ pub(crate) struct Town {
     streams: BTreeMap<(usize, LinkId), (usize, LinkId)>,
     /// Bots that nobody reaches.
     pub(crate) away: BTreeSet<usize>,
+    /// Streams of whom a test plays: what the bot at the other end sent on them, and whether it closed them.
+    pub(crate) outside: BTreeMap<(usize, LinkId), Outside>,
+    /// Of these, those that take nothing.
+    pub(crate) stuck: BTreeSet<(usize, LinkId)>,
+    /// Streams that bots opened to addresses of such, not taken yet.
+    pub(crate) calls: VecDeque<(usize, LinkId)>,
+    /// How often anybody woke.
+    pub(crate) ticks: u64,
     /// Has the last word on what a bot is started with.
     configure: Configure,
+}
+
+/// The far end of a stream that a test plays.
+#[derive(Debug, Default)]
+pub(crate) struct Outside {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) is_closed: bool,
 }
 
 type Configure = Box<dyn FnMut(usize, &mut Config)>;
@@ -49,7 +70,7 @@ pub(crate) fn id(number: usize) -> BotId {
     identity(number).id()
 }
 
-fn address(number: usize) -> String {
+pub(crate) fn address(number: usize) -> String {
     format!("bot{number}.example:7000")
 }
 
@@ -80,7 +101,9 @@ impl Town {
         let signatures: Vec<_> = (0..founders).map(sign).collect();
         let genesis = Genesis::new(founding, &signatures, &Pure).expect("all founders signed");
         let (streams, away) = (BTreeMap::new(), BTreeSet::new());
-        let mut town = Self { now: 0, bots: Vec::new(), genesis, streams, away, configure };
+        let (outside, stuck, calls) = (BTreeMap::new(), BTreeSet::new(), VecDeque::new());
+        let mut town =
+            Self { now: 0, bots: Vec::new(), genesis, streams, away, outside, stuck, calls, ticks: 0, configure };
         for _ in 0..founders {
             let config = Config::founded(town.genesis.clone(), Journal::New, town.wall());
             town.start(config);
@@ -96,7 +119,7 @@ impl Town {
         UnixMillis(DAWN + self.now / 1_000_000)
     }
 
-    fn instant(&self) -> Instant {
+    pub(crate) fn instant(&self) -> Instant {
         Instant::from_nanos(self.now)
     }
 
@@ -118,6 +141,9 @@ impl Town {
             habit: None,
             slow_disk: false,
             unsynced: VecDeque::new(),
+            writes_left: None,
+            writes: 0,
+            paused: 0,
             starts: 0,
         });
         self.pump();
@@ -139,13 +165,19 @@ impl Town {
 
     /// Stops as by a loss of power: what was not synced is gone.
     pub(crate) fn crash(&mut self, at: usize) {
+        self.lose_power(at);
+        self.pump();
+    }
+
+    fn lose_power(&mut self, at: usize) {
         let gone: Vec<_> = self.streams.keys().filter(|(bot, _)| *bot == at).copied().collect();
         for end in gone {
             self.cut(end);
         }
         self.bots[at].node = None;
         self.bots[at].unsynced.clear();
-        self.pump();
+        self.bots[at].writes_left = None;
+        self.outside.retain(|(bot, _), _| *bot != at);
     }
 
     pub(crate) fn restart(&mut self, at: usize) {
@@ -229,20 +261,33 @@ impl Town {
         match action {
             Action::Send { link, bytes } => {
                 let len = bytes.len();
+                if self.stuck.contains(&(at, link)) {
+                    return;
+                }
                 if let Some(&(other, theirs)) = self.streams.get(&(at, link))
                     && let Some(node) = &mut self.bots[other].node
                 {
                     node.handle_bytes(now, theirs, &bytes).expect("drained");
+                } else if let Some(outside) = self.outside.get_mut(&(at, link)) {
+                    outside.bytes.extend_from_slice(&bytes);
                 }
                 self.node(at).handle_written(now, link, len);
             }
             Action::CloseLink { link } => {
+                if let Some(outside) = self.outside.get_mut(&(at, link)) {
+                    outside.is_closed = true;
+                }
                 if let Some(other) = self.streams.remove(&(at, link)) {
                     self.streams.remove(&other);
                     if let Some(node) = &mut self.bots[other.0].node {
                         node.handle_ended(now, other.1);
                     }
                 }
+            }
+            Action::Dial { link, address, .. } if address.starts_with("played") => {
+                self.outside.insert((at, link), Outside::default());
+                self.calls.push_back((at, link));
+                self.node(at).handle_dialled(now, link, Binding::None);
             }
             Action::Dial { link, address: wanted, .. } => {
                 let found = (0..self.bots.len()).find(|other| address(*other) == wanted);
@@ -261,14 +306,21 @@ impl Town {
                 }
             }
             Action::Persist { id, record } => {
+                if self.bots[at].writes_left == Some(0) {
+                    return self.lose_power(at);
+                }
                 if self.bots[at].slow_disk {
                     self.bots[at].unsynced.push_back((id, record));
                 } else {
-                    store(&mut self.bots[at].disk, &record);
+                    let bot = &mut self.bots[at];
+                    store(&mut bot.disk, &record);
+                    bot.writes += 1;
+                    bot.writes_left = bot.writes_left.map(|left| left - 1);
                     self.node(at).persisted(now, id);
                 }
             }
-            Action::PauseReading { .. } | Action::ResumeReading { .. } => {}
+            Action::PauseReading { .. } => self.bots[at].paused += 1,
+            Action::ResumeReading { .. } => {}
             Action::Notify(event) => {
                 if let (Event::Ledger(event), Some(answer)) = (&event, self.bots[at].habit)
                     && let LedgerEvent::Proposed(question) = &**event
@@ -303,6 +355,7 @@ impl Town {
 
     fn tick(&mut self) {
         let now = self.instant();
+        self.ticks += 1;
         for at in 0..self.bots.len() {
             if let Some(node) = &mut self.bots[at].node {
                 node.handle_timeout(now);

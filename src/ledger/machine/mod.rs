@@ -190,11 +190,12 @@ impl Ledger {
         now: UnixMillis,
     ) -> Self {
         let mut ledger = Self::start(crypto, identity, genesis, now);
-        ledger.persist(records::GENESIS.into(), ledger.genesis.clone());
         ledger.write_clock();
         ledger.write_guests();
         ledger.lost = journal == Journal::Lost;
         ledger.write_voter();
+        // Last: with it there is a ledger, and nothing else may be missing then.
+        ledger.persist(records::GENESIS.into(), ledger.genesis.clone());
         if ledger.lost {
             ledger.lose_promises();
         }

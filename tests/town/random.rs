@@ -1,0 +1,1 @@
+//! A town in which anything happens.
