@@ -307,7 +307,7 @@ impl Ledger {
             self.compared_at = self.clock.elapsed;
             self.peers.values_mut().for_each(|peer| {
                 peer.comparisons = COMPARISONS;
-                peer.asked = None;
+                peer.in_vain = peer.in_vain.saturating_add(u32::from(peer.asked.take().is_some()));
             });
             self.say_here_to_all();
         }
