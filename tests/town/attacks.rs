@@ -788,3 +788,13 @@ fn a_member_that_lost_its_records_comes_back_by_an_invitation() {
     assert!(asked.is_ok(), "{asked:?}");
     no_liar_was_seen(&town);
 }
+
+#[test]
+fn a_member_in_the_middle_that_goes_tells_everybody_before_its_links_close() {
+    let mut town = Town::found(5);
+    // Nobody else is linked with anybody.
+    town.do_at(0, |node, now| node.leave(now)).expect("a member leaves");
+    let is_gone = |town: &mut Town| (0..5).all(|at| !town.is_member(at, 0));
+    assert!(town.run_until(ROUND, is_gone), "{:?}", [0, 1, 2, 3, 4].map(|at| town.height(at)));
+    assert_eq!(town.node(0).links().count(), 0);
+}
