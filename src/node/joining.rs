@@ -145,8 +145,15 @@ impl Joining {
         addresses.get(self.address % addresses.len().max(1)).map_or_else(String::new, ToString::to_string)
     }
 
-    pub(super) fn takes_part(&self, is_in: bool) -> bool {
-        self.is_verified && !self.is_other_story && (is_in || matches!(self.receipt, Some(Receipt::Guest(_))))
+    pub(super) fn takes_part(&self, ledger: &Ledger, is_in: bool) -> bool {
+        self.is_verified && !self.is_other_story && (is_in || self.guest_by(ledger).is_some())
+    }
+
+    /// The question by which this bot is a guest: the sponsor's word, about the own question only.
+    fn guest_by(&self, ledger: &Ledger) -> Option<StatementId> {
+        let Some(Receipt::Guest(question)) = self.receipt else { return None };
+        let own = ledger.application().and_then(|application| ledger.question_of(application));
+        own.filter(|own| *own == question)
     }
 
     /// The one encoding, for the bot's own records.
@@ -212,10 +219,12 @@ impl Node {
                 JoinState::Unverified { unheard }
             });
         }
+        if let Some(question) = joining.guest_by(ledger).filter(|_| joining.is_verified) {
+            return Some(JoinState::Guest { question });
+        }
         Some(match (ledger.applied(), joining.receipt) {
             (Some(Applied::Decided { outcome, .. }), _) => JoinState::Refused { outcome },
             (_, Some(Receipt::Declined)) => JoinState::Declined,
-            (_, Some(Receipt::Guest(question))) if joining.is_verified => JoinState::Guest { question },
             (Some(Applied::Asked { question, unheard }), _) => JoinState::Asked { question, unheard },
             (_, Some(Receipt::Waiting | Receipt::Later)) => JoinState::WaitsForSponsor,
             _ => JoinState::Reading { height: ledger.place().height.0 },
@@ -295,7 +304,7 @@ impl Node {
     pub(super) fn hear_sponsor(&mut self, now: Instant, id: LinkId, bytes: &Bytes) {
         if let Some(candidate) = self.links.touch(id).and_then(|entry| entry.candidate.as_mut()) {
             candidate.given += bytes.len();
-            candidate.until = now + PATIENCE;
+            candidate.until = (now + PATIENCE).min(candidate.last);
         }
         if JoinMessage::is_one(bytes) {
             return match JoinMessage::decode(bytes) {
@@ -306,6 +315,7 @@ impl Node {
         let Ok(message) = LedgerMessage::decode(bytes) else {
             return self.close_entry(now, id, Fault::BadMessage.into(), true);
         };
+        self.charge(now, id, bytes.len(), &message);
         let Some(council) = &self.council else { return };
         if council.ledger.is_none() {
             if let LedgerMessage::Part { whole: Whole::Genesis, at, of, bytes } = message {
@@ -490,14 +500,16 @@ impl Node {
     pub(super) fn lose_sponsor(&mut self, now: Instant, id: LinkId, peer: BotId, entry: &Entry, reason: &CloseReason) {
         let Some(council) = &mut self.council else { return };
         let Some(joining) = council.joining.as_mut().filter(|joining| joining.sponsor() == peer) else { return };
+        let was_of_use = joining.applied_on == Some(id) || entry.candidate.is_none();
         if joining.applied_on == Some(id) {
             joining.applied_on = None;
         }
         joining.genesis = Assembly::default();
         let was_open = entry.opened_at.is_some();
-        if !was_open {
+        // Whoever holds the inviter's key and tells no story may not be where the other address leads.
+        if !was_open || !was_of_use {
             joining.address = joining.address.wrapping_add(1);
-            if matches!(reason, CloseReason::Peer { code: Code::UnknownMember, .. }) {
+            if !was_open && matches!(reason, CloseReason::Peer { code: Code::UnknownMember, .. }) {
                 // Not a guest any more: it comes as an applicant again.
                 joining.receipt = None;
             }
@@ -516,6 +528,7 @@ impl Node {
     }
 
     pub(super) fn candidate_of(&self, kind: Kind, now: Instant) -> Option<alloc::boxed::Box<Candidate>> {
-        (kind == Kind::Candidate).then(|| Candidate::until(now + PATIENCE.max(self.limits.times.handshake)))
+        let first = now + PATIENCE.max(self.limits.times.handshake);
+        (kind == Kind::Candidate).then(|| Candidate::until(first, now + Candidate::LASTS + PATIENCE))
     }
 }

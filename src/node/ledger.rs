@@ -26,9 +26,11 @@ const CLOSED_LINKS: u32 = 3;
 /// Units for which it must have been so.
 const SILENT_UNITS: u64 = 24;
 /// The ledger is not told the time more often: no wall clock ticks faster.
-const LEAST_PAUSE: Duration = Duration::from_millis(1);
+const LEAST_PAUSE: Duration = Duration::from_millis(5);
 /// Bytes of a message about the ledger that cost as much as one post: a statement and its signature have some 200.
 const BYTES_A_POST: usize = 200;
+/// What a question costs that makes this bot look through all that it holds: few bytes, and seldom asked in good faith.
+const POSTS_A_SEARCH: usize = 50;
 
 /// The record without which there is no ledger.
 const GENESIS: &[u8] = b"ledger/genesis";
@@ -130,8 +132,9 @@ impl Council {
 
     /// Whether this bot takes part, as a member or as a guest, and knows that its story is everybody's.
     pub(super) fn takes_part(&self, own: &BotId) -> bool {
-        let is_in = self.ledger.as_ref().is_some_and(|ledger| ledger.roster().get(own).is_some());
-        self.joining.as_ref().map_or(is_in, |joining| joining.takes_part(is_in))
+        let Some(ledger) = &self.ledger else { return false };
+        let is_in = ledger.roster().get(own).is_some();
+        self.joining.as_ref().map_or(is_in, |joining| joining.takes_part(ledger, is_in))
     }
 
     /// Everybody whom this bot links with, and those of them whose posts it takes.
@@ -198,6 +201,8 @@ pub(super) struct Candidate {
     pub(super) given: usize,
     /// When the link ends whatever happens; at the applicant's end, unless there are news.
     pub(super) until: Instant,
+    /// When it ends at the latest, whatever is told.
+    pub(super) last: Instant,
     /// How its application stood when it was told last.
     pub(super) told: Option<crate::ledger::Receipt>,
 }
@@ -210,8 +215,8 @@ impl Candidate {
     /// Most bytes of messages to it on one link: four years of rounds of a hundred members.
     pub(super) const MAX_GIVEN: usize = 1024 * 1024;
 
-    pub(super) fn until(until: Instant) -> Box<Self> {
-        Box::new(Self { taken: 0, given: 0, until, told: None })
+    pub(super) fn until(until: Instant, last: Instant) -> Box<Self> {
+        Box::new(Self { taken: 0, given: 0, until, last, told: None })
     }
 }
 
@@ -388,16 +393,24 @@ impl Node {
         }
     }
 
+    /// What a message about the ledger costs more than a post.
+    pub(super) fn charge(&mut self, now: Instant, id: LinkId, bytes: usize, message: &LedgerMessage) {
+        let makes_search = matches!(
+            message,
+            LedgerMessage::Have { .. } | LedgerMessage::Digests { .. } | LedgerMessage::AskCertificates { .. }
+        );
+        let more = bytes / BYTES_A_POST + if makes_search { POSTS_A_SEARCH } else { 0 };
+        if let Some(entry) = self.links.touch(id) {
+            entry.over_budget_until = entry.posts.spend(now, u32::try_from(more).unwrap_or(u32::MAX));
+        }
+    }
+
     /// A member's message about the ledger.
     pub(super) fn hear_ledger(&mut self, now: Instant, id: LinkId, bytes: &Bytes) {
-        if let Some(entry) = self.links.touch(id) {
-            // It costs more than a post.
-            let more = u32::try_from(bytes.len() / BYTES_A_POST).unwrap_or(u32::MAX);
-            entry.over_budget_until = entry.posts.spend(now, more);
-        }
         let Ok(message) = LedgerMessage::decode(bytes) else {
             return self.close_entry(now, id, Fault::BadMessage.into(), true);
         };
+        self.charge(now, id, bytes.len(), &message);
         let taken = self.in_council(now, |ledger, wall| ledger.handle_message(wall, Channel(id.0), message));
         match taken {
             // What counts for another place, or comes late, is nobody's fault.

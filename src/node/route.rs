@@ -51,7 +51,8 @@ impl Node {
             oldest.into_iter().for_each(|oldest| self.close_entry(now, oldest, CloseReason::Here(Code::Full), true));
         }
         if let Some(entry) = self.links.touch(id).filter(|_| is_applicant) {
-            entry.candidate = Some(Candidate::until(now + Candidate::LASTS));
+            let last = now + Candidate::LASTS;
+            entry.candidate = Some(Candidate::until(last, last));
         }
         let Some(link) = self.links.touch(id).and_then(Entry::link_mut) else { return };
         if !allowed {

@@ -47,6 +47,8 @@ pub(crate) struct Town {
     pub(crate) stuck: BTreeSet<(usize, LinkId)>,
     /// Streams that bots opened to addresses of such, not taken yet.
     pub(crate) calls: VecDeque<(usize, LinkId)>,
+    /// Writes until the power of the next that starts fails.
+    pub(crate) first_writes: Option<u64>,
     /// How often anybody woke.
     pub(crate) ticks: u64,
     /// Has the last word on what a bot is started with.
@@ -102,8 +104,19 @@ impl Town {
         let genesis = Genesis::new(founding, &signatures, &Pure).expect("all founders signed");
         let (streams, away) = (BTreeMap::new(), BTreeSet::new());
         let (outside, stuck, calls) = (BTreeMap::new(), BTreeSet::new(), VecDeque::new());
-        let mut town =
-            Self { now: 0, bots: Vec::new(), genesis, streams, away, outside, stuck, calls, ticks: 0, configure };
+        let mut town = Self {
+            now: 0,
+            bots: Vec::new(),
+            genesis,
+            streams,
+            away,
+            outside,
+            stuck,
+            calls,
+            first_writes: None,
+            ticks: 0,
+            configure,
+        };
         for _ in 0..founders {
             let config = Config::founded(town.genesis.clone(), Journal::New, town.wall());
             town.start(config);
@@ -141,7 +154,7 @@ impl Town {
             habit: None,
             slow_disk: false,
             unsynced: VecDeque::new(),
-            writes_left: None,
+            writes_left: self.first_writes.take(),
             writes: 0,
             paused: 0,
             starts: 0,
@@ -228,6 +241,19 @@ impl Town {
             if let Some(node) = &mut self.bots[other.0].node {
                 node.handle_ended(now, other.1);
             }
+        }
+    }
+
+    /// Cuts one of the streams, by lot.
+    pub(crate) fn cut_any(&mut self, lot: usize) {
+        let ends: Vec<_> = self.streams.keys().copied().collect();
+        if let Some(end) = ends.get(lot % ends.len().max(1)).copied() {
+            let now = self.instant();
+            self.cut(end);
+            if let Some(node) = &mut self.bots[end.0].node {
+                node.handle_ended(now, end.1);
+            }
+            self.pump();
         }
     }
 
@@ -335,7 +361,11 @@ impl Town {
 
     /// Lets so many seconds go by.
     pub(crate) fn run(&mut self, seconds: u64) {
-        let end = self.now + seconds * 1_000_000_000;
+        self.run_millis(seconds * 1_000);
+    }
+
+    pub(crate) fn run_millis(&mut self, millis: u64) {
+        let end = self.now + millis * 1_000_000;
         loop {
             self.pump();
             let wakes = self.bots.iter_mut().filter_map(|bot| match bot.node.as_mut()?.poll() {

@@ -10,7 +10,7 @@ use super::admit::Refusal;
 use super::events::{Fork, LedgerEvent};
 use super::join::Scope;
 use super::message::{self, LedgerMessage, Whole};
-use super::peers::{CERTIFICATES_AT_ONCE, Channel};
+use super::peers::{CERTIFICATES_AT_ONCE, Channel, Peer};
 use super::piece::{Piece, PieceId};
 use super::pool::{self, bucket};
 use super::{Ledger, records};
@@ -173,13 +173,17 @@ impl Ledger {
         }
     }
 
-    /// Asks one peer at a time.
+    /// Asks one peer at a time, of those that say that they are further the one that was asked in vain least often: whoever
+    /// promises heights and brings none keeps nobody behind.
     pub(super) fn ask_certificates(&mut self, channel: Channel) {
         let after = self.chain.place().height;
         if self.peers.values().any(|peer| peer.asked.is_some()) {
             return;
         }
-        if let Some(peer) = self.peers.get_mut(&channel) {
+        let is_further =
+            |peer: &Peer| peer.scope != Scope::Applicant && peer.place.is_some_and(|place| place.height > after);
+        let further = self.peers.iter_mut().filter(|(_, peer)| is_further(peer));
+        if let Some((_, peer)) = further.min_by_key(|(at, peer)| (peer.in_vain, **at != channel)) {
             peer.asked = Some(after);
             peer.say(LedgerMessage::AskCertificates { after: Some(after) });
         }
@@ -240,6 +244,7 @@ impl Ledger {
             Ok(()) => {
                 let height = self.chain.place().height;
                 let Some(peer) = self.peers.get_mut(&channel) else { return };
+                peer.in_vain = 0;
                 let is_last = |after: Height| height.0 >= after.0.saturating_add(CERTIFICATES_AT_ONCE);
                 let is_there = peer.place.is_none_or(|place| place.height <= height);
                 if is_there || peer.asked.is_some_and(is_last) {

@@ -75,7 +75,8 @@ impl Ledger {
             return;
         }
         let own = self.chain.place();
-        let places = || self.peers.values().filter_map(|peer| peer.place);
+        // Who promises heights and brings none is not waited for.
+        let places = || self.peers.values().filter(|peer| peer.in_vain == 0).filter_map(|peer| peer.place);
         let is_level = places().any(|place| place == own) && places().all(|place| place.height <= own.height);
         if is_level && self.round.lost_number.is_none() {
             let number = self.next_number();

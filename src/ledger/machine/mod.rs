@@ -20,7 +20,7 @@ mod round;
 mod seal;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -307,7 +307,7 @@ impl Ledger {
             self.compared_at = self.clock.elapsed;
             self.peers.values_mut().for_each(|peer| {
                 peer.comparisons = COMPARISONS;
-                peer.asked = None;
+                peer.in_vain = peer.in_vain.saturating_add(u32::from(peer.asked.take().is_some()));
             });
             self.say_here_to_all();
         }
@@ -547,6 +547,8 @@ impl Ledger {
         self.persist(records::certificate_key(place.height), bytes.clone());
         self.certificates.push(bytes);
         self.keep_proof(certificate);
+        let were_members: BTreeSet<BotId> = before.roster().members().iter().map(|member| member.key).collect();
+        let is_member_before = |key: &BotId| were_members.contains(key);
         self.past.push_back(before);
         // Statements stand on this many heights before the newest, reports on one more.
         let kept = usize::from(self.chain.rules().stale_after) + 2;
@@ -588,9 +590,12 @@ impl Ledger {
         let pool = &self.pool;
         self.peers.values_mut().for_each(|peer| peer.turn_over(pool));
         self.say_here_to_all();
-        // Whoever is out loses its links and can ask nobody: it is told without being asked.
-        let is_out = |peer: &&mut Peer| header.changes.departed.iter().any(|(key, _)| *key == peer.key);
-        for peer in self.peers.values_mut().filter(is_out) {
+        // Whoever is out loses its links and can ask nobody: it is told without being asked. One that is out itself tells all:
+        // they may have heard of the others' Commits through it alone.
+        let roster = self.chain.roster();
+        let goes = |key: &BotId| is_member_before(key) && roster.get(key).is_none();
+        let tells_all = goes(&self.own);
+        for peer in self.peers.values_mut().filter(|peer| tells_all || goes(&peer.key)) {
             let last = Height(header.height.0.saturating_sub(1));
             let after = peer.place.map_or(last, |place| place.height.min(last));
             peer.send_certificates(Some(after), header.height, &self.genesis);

@@ -35,6 +35,8 @@ pub(super) struct Peer {
     pub(super) comparisons: u8,
     /// After which height it was asked for certificates that are not there yet.
     pub(super) asked: Option<Height>,
+    /// How often it was asked for certificates and brought none.
+    pub(super) in_vain: u32,
     control: VecDeque<LedgerMessage>,
     /// Parts of something long, under way.
     parts: VecDeque<LedgerMessage>,
@@ -66,6 +68,7 @@ impl Peer {
             place: None,
             comparisons: COMPARISONS,
             asked: None,
+            in_vain: 0,
             control: VecDeque::new(),
             parts: VecDeque::new(),
             certificates: None,
