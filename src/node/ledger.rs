@@ -104,7 +104,7 @@ impl Council {
             Origin::Invitation { invitation, words } => {
                 let is_member = ledger.as_ref().is_some_and(|ledger| ledger.roster().get(&identity.id()).is_some());
                 let is_same = joining.as_ref().is_some_and(|joining| noted(*joining.invitation() == *invitation));
-                if !is_same && !(is_member && joining.is_none()) {
+                if !(is_same || is_member && joining.is_none()) {
                     if let Some(ledger) = &mut ledger {
                         ledger.forget_application();
                     }
@@ -307,8 +307,8 @@ impl Node {
     pub(super) fn ledger_persisted(&mut self, now: Instant, durable: PersistId) {
         let Some(council) = &mut self.council else { return };
         let mut last = None;
-        while let Some((_, write)) = council.writes.pop_front_if(|(id, _)| *id <= durable) {
-            last = Some(write);
+        while council.writes.front().is_some_and(|(id, _)| *id <= durable) {
+            last = council.writes.pop_front().map(|(_, write)| write);
         }
         if let Some(write) = last {
             self.in_council(now, |ledger, _| ledger.persisted(write));
