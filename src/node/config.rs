@@ -62,7 +62,10 @@ impl Config {
         }
     }
 
-    /// A founder, or a member whose records are lost: begins at the genesis. `wall` is what people's clocks show at the start.
+    /// A founder, also one whose records are lost: begins at the genesis. `wall` is what people's clocks show at the start.
+    ///
+    /// Another member whose records are lost comes with an invitation instead: nobody is asked about it, it reads the story and
+    /// finds itself among the members.
     #[must_use]
     pub fn founded(genesis: Genesis, journal: Journal, wall: UnixMillis) -> Self {
         let origin = Origin::Genesis { genesis: Box::new(genesis), journal };

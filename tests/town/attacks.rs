@@ -432,36 +432,37 @@ fn comes_in_all_the_same(founders: usize, dies: usize, after: u64) -> bool {
     town.bots[dies].writes_left.is_none()
 }
 
-/// Every write in turn, or unless `TOWN_ALL` is set some of them, until there is none left to die at.
-fn dies_at_each_write(founders: usize, dies: usize, step: usize) {
+/// A death at each of the first writes, and then at each so many-th, or with `TOWN_ALL` set at each, until none is left to die at.
+fn dies_at_each_write(founders: usize, dies: usize, first: u64, step: usize) {
     let step = if std::env::var_os("TOWN_ALL").is_some() { 1 } else { step };
-    let deaths = (0..).step_by(step).take_while(|after| comes_in_all_the_same(founders, dies, *after)).count();
-    assert!(deaths >= 5, "{deaths}");
+    let all = (0..first).chain((first..).step_by(step));
+    let deaths = all.take_while(|after| comes_in_all_the_same(founders, dies, *after)).count();
+    assert!(deaths >= 3, "{deaths}");
 }
 
 #[test]
 fn a_lone_founder_that_dies_at_any_write_lets_the_newcomer_in_all_the_same() {
-    dies_at_each_write(1, 0, 1);
+    dies_at_each_write(1, 0, 12, 4);
 }
 
 #[test]
 fn an_applicant_that_dies_at_any_write_comes_in_all_the_same() {
-    dies_at_each_write(1, 1, 1);
+    dies_at_each_write(1, 1, 12, 4);
 }
 
 #[test]
 fn a_sponsor_that_dies_at_any_write_brings_its_newcomer_in_all_the_same() {
-    dies_at_each_write(4, 0, 5);
+    dies_at_each_write(4, 0, 4, 10);
 }
 
 #[test]
 fn a_voter_that_dies_at_any_write_contradicts_nobody() {
-    dies_at_each_write(4, 2, 5);
+    dies_at_each_write(4, 2, 0, 10);
 }
 
 #[test]
 fn an_applicant_of_four_that_dies_at_any_write_comes_in_all_the_same() {
-    dies_at_each_write(4, 4, 5);
+    dies_at_each_write(4, 4, 0, 10);
 }
 
 #[test]
@@ -797,4 +798,23 @@ fn a_member_in_the_middle_that_goes_tells_everybody_before_its_links_close() {
     let is_gone = |town: &mut Town| (0..5).all(|at| !town.is_member(at, 0));
     assert!(town.run_until(ROUND, is_gone), "{:?}", [0, 1, 2, 3, 4].map(|at| town.height(at)));
     assert_eq!(town.node(0).links().count(), 0);
+}
+
+#[test]
+#[ignore = "a newcomer's handshake does not show its invitation yet: thirty strangers that come again and again take all slots"]
+fn thirty_strangers_that_come_again_and_again_keep_no_invited_newcomer_out() {
+    let mut town = Town::found(4);
+    town.everybody_says(Answer::Yes);
+    let invitation = town.invite(0);
+    let knock = |town: &mut Town, who| Played::knock(town, who, 0, Kind::Candidate);
+    (100..130).for_each(|who| drop(knock(&mut town, who)));
+    let newcomer = town.invited(&invitation);
+    for at in 0..3_000 {
+        knock(&mut town, 100 + at % 30);
+        town.run_millis(100);
+        if matches!(town.states(newcomer).last(), Some(JoinState::Guest { .. })) {
+            return;
+        }
+    }
+    panic!("{:?}", town.states(newcomer));
 }
