@@ -11,3 +11,21 @@ pub(crate) fn pop_front<T>(queue: &mut VecDeque<T>) -> Option<T> {
     }
     first
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_alone_in_a_queue_is_always_at_the_same_place() {
+        let mut queue = VecDeque::with_capacity(4);
+        let place = |queue: &VecDeque<u32>| core::ptr::from_ref(&queue[0]).addr();
+        queue.push_back(0);
+        let first = place(&queue);
+        for n in 0..10 {
+            assert_eq!(place(&queue), first, "item {n}");
+            assert_eq!(pop_front(&mut queue), Some(n));
+            queue.push_back(n + 1);
+        }
+    }
+}

@@ -136,6 +136,24 @@ fn a_recently_used_stream_outlives_newer_ones_and_windows_survive_a_restart() {
 }
 
 #[test]
+fn authors_who_want_the_same_place_are_told_apart() {
+    // Nothing but the last byte differs in each half of them, and the place follows from the first sixteen.
+    let author = |n: u8| BotId::proved(core::array::from_fn(|at| if at == 31 { n } else { n / 100 }));
+    let id = |n, seq| PostId { origin: author(n), stream: StreamId::from_u64(1), seq };
+    let mut seen = SeenStreams::default();
+    for n in 0..200 {
+        assert!(!seen.is_seen(&id(n, 1)) && seen.take(&id(n, 1)) && seen.is_seen(&id(n, 1)), "author {n}");
+    }
+    let keyed = seen.clone().with_secret([3, 4]);
+    assert_eq!(keyed, seen);
+    for n in 0..200 {
+        assert!(!seen.take(&id(n, 1)) && !seen.is_seen(&id(n, 2)) && keyed.is_seen(&id(n, 1)), "author {n}");
+    }
+    let authors: Vec<BotId> = keyed.iter().map(|stream| stream.origin).collect();
+    assert!(authors.len() == 200 && authors.is_sorted());
+}
+
+#[test]
 fn messages_refuse_truncation_trailing_bytes_and_other_shapes() {
     let good = wire(&Message::Post { hops: 23, post: hub(1, &[1]).publish(&[7; 300]) });
     assert!(Message::decode(&good).is_ok());
