@@ -128,7 +128,8 @@
 //! ```
 //!
 //! # Where to read on
-//! [`manual`]: the wire protocol, byte for byte; what is protected against whom; the host's duties.
+//! [`manual`]: the wire protocol and the ledger, byte for byte; for owners, what their community does with them, in plain words; what
+//! is protected against whom; the host's duties.
 //!
 //! # Features
 //! - `std` (default): standard errors and buffers; the core is `no_std` with `alloc`.

@@ -44,7 +44,7 @@
 //! | `dial` | the host is asked to open a stream | `failures` (attempts in a row that failed before) |
 //! | `dialled` | it is open | `bound` (to a TLS session) |
 //! | `accepted` | somebody opened a stream | `bound` |
-//! | `refused` | an input was refused, and changed nothing | `input` (`accepted`, `bytes`, `publish`, `dial`), `reason` |
+//! | `refused` | an input was refused, and changed nothing | `input` (`accepted`, `bytes`, `publish`, `dial`, and what is asked of the ledger: `propose`, `withdraw`, `vote`, `endorse`, `leave`, `observe_silence`, `invite`, `sponsor`), `reason` |
 //! | `frame_in`, `frame_out` | a whole frame arrived; was written for sending | `frame` (`connect`, `connect_ack`, `ack`, `clear_ko`, `record`), `bytes` (with its header), and for a record that opened `inner` (`challenge`, `ok`, `ko`, `ping`, `echo`, `rekey`, `close`, `message`, `unknown`) |
 //! | `link_up` | a link is open | `side` (`client`, `server`), `suite`, `bound` |
 //! | `closed` | a link, open or not yet, is closed | `reason`, `retry_at` (on the host's clock; missing when it is not dialled again) |
@@ -57,7 +57,7 @@
 //! | `timeout` | the host told the time, and something was due | `due` (links and dials) |
 //! | `ready` | publishing was refused and is possible again | |
 //! | `shut_down` | the host asked for it | `links` |
-//! | `ledger` | something happened in the ledger, or to somebody who applies | `event`, and `height` of those that have one |
+//! | `ledger` | something happened in the ledger, or on the way into it | `what` ([the event's name](crate::ledger::LedgerEvent::name); `applied`, when somebody asks this bot's owner to speak for it, who is the `peer`; `joining`), `height` (of `decided` and `height`), `state` (of `joining`: [the state's name](crate::node::JoinState::name)) |
 //! | `lost` | nobody polled in time; stands where the last lost event stood | `events` |
 
 use alloc::borrow::Cow;
@@ -280,13 +280,13 @@ fn put_text(out: &mut String, text: &str) {
 }
 
 /// Hands an event to the current [`tracing`] subscriber: target `interbot`, the members and fields as key/values, the event's
-/// own `seq` as `event`; frames and timeouts at level `TRACE`, posts and writes at `DEBUG`, links at `INFO`, what was refused
+/// own `seq` as `event`; frames and timeouts at level `TRACE`, posts and writes at `DEBUG`, links and the ledger at `INFO`, what was refused
 /// or lost at `WARN`.
 #[cfg(feature = "tracing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tracing")))]
 pub fn emit(event: &Event) {
     macro_rules! at {
-        ($level:ident) => {
+        ($level:ident; $($name:ident = $value:expr,)+) => {
             tracing::event!(
                 target: "interbot",
                 tracing::Level::$level,
@@ -297,6 +297,13 @@ pub fn emit(event: &Event) {
                 kind = event.kind.as_str(),
                 peer = event.peer.map(|peer| tracing::field::display(peer)),
                 span = event.span.map(LinkId::as_u64),
+                $($name = $value),+
+            )
+        };
+        // An event of `tracing` has 32 fields at most, so the ledger's are not here.
+        ($level:ident) => {
+            at!(
+                $level;
                 frame = event.text("frame"),
                 inner = event.text("inner"),
                 bytes = event.number("bytes"),
@@ -328,6 +335,12 @@ pub fn emit(event: &Event) {
         Kind::FrameIn | Kind::FrameOut | Kind::Timeout => at!(TRACE),
         Kind::PostPublished | Kind::PostIn | Kind::PostOut | Kind::Persist | Kind::Persisted => at!(DEBUG),
         Kind::Refused | Kind::Lost => at!(WARN),
+        Kind::Ledger => at!(
+            INFO;
+            what = event.text("what"),
+            height = event.number("height"),
+            state = event.text("state"),
+        ),
         _ => at!(INFO),
     }
 }

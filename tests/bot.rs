@@ -2,6 +2,10 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed; its helpers are no tests to clippy")]
 
+#[allow(dead_code, reason = "for its own tests, which nobody runs in an example")]
+#[path = "../examples/bot/words.rs"]
+mod words;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -513,18 +517,24 @@ fn seven_bots_found_a_community_join_it_and_remove_one() {
     let mut bots = vec![place.settle("b1", &["found", "--window", "8s", "--text", "seven"])];
     let address = bots[0].address();
     let community = bots[0].wait_for("community", |_| true)["community"].as_str().unwrap().to_string();
-    for name in &SEVEN[1..] {
-        let line = bots[0].invite();
-        bots.push(place.settle(name, &["join", &line, "--words", &format!("I am {name}")]));
+    // Three at once while there are fewer than four, then each height the one that its sponsor may ask for. A machine that is
+    // so slow that it starts the three at different times takes some heights more.
+    for (names, active) in [(1..4, 4), (4..7, 7)] {
+        for name in &SEVEN[names] {
+            let line = bots[0].invite();
+            bots.push(place.settle(name, &["join", &line, "--words", &format!("I am {name}")]));
+        }
+        agree(&mut bots, |bots| {
+            let is_in = |it: &Value| it["active"] == active && it["this_bot_counts"] == true;
+            bots.iter_mut().all(|bot| bot.has_said("height", is_in))
+        });
     }
-    agree(&mut bots, |bots| {
-        bots.iter_mut().all(|bot| bot.has_said("height", |it| it["active"] == 7 && it["this_bot_counts"] == true))
-    });
-    // Three at once while there are fewer than four, then each height the one that its sponsor may ask for.
     let heights = bots[0].seen.iter().map(|(event, _)| event).filter(|event| event["event"] == "height");
     let admitted: Vec<usize> = heights.map(|event| event["admitted"].as_array().unwrap().len()).collect();
-    assert_eq!(admitted, [3, 1, 1, 1]);
-    for bot in &bots[1..] {
+    assert!(admitted.iter().sum::<usize>() == 6 && admitted.ends_with(&[1, 1, 1]), "{admitted:?}");
+    let before = admitted.len();
+    for bot in &mut bots[1..] {
+        bot.wait_for("joining", |it| it["state"] == "member");
         let states = states(bot);
         assert_eq!(states.first(), Some(&"dialling"));
         assert!(states.contains(&"asked") && states.ends_with(&["guest", "member"]), "{}: {states:?}", bot.name);
@@ -548,14 +558,14 @@ fn seven_bots_found_a_community_join_it_and_remove_one() {
     }
     let decided = bots[2].wait_for("decided", |it| it["who"] == ids[6] && it["asks"] == "remove a member");
     assert_eq!((&decided["outcome"], &decided["votes"]), (&"passed".into(), &"4 yes, 1 no, 1 abstained".into()));
-    let height = bots[2].wait_for("height", |it| it["height"] == 5);
+    let height = bots[2].wait_for("height", |it| it["height"] == before + 1);
     assert_eq!((&height["active"], &height["departed"][0]["cause"]), (&6.into(), &"removed".into()));
 
     let question = decided["question"].as_str().unwrap();
     bots[2].say(&format!("explain {question} proof.json"));
     let explained = bots[2].wait_for("explanation", |_| true);
     let says = lines(&explained["says"]);
-    assert_eq!(says[0], format!("remove {}, asked by {} at height 4", short(6), short(1)));
+    assert_eq!(says[0], format!("remove {}, asked by {} at height {before}", short(6), short(1)));
     let line = |label: &str| says.iter().find_map(|line| line.trim().strip_prefix(label)).unwrap().to_string();
     let mut said_yes: Vec<String> = line("yes: ").split(", ").map(str::to_string).collect();
     let mut expected = [0, 1, 2, 3].map(|at| short(at).to_string());
@@ -578,7 +588,7 @@ fn seven_bots_found_a_community_join_it_and_remove_one() {
     let third = bots.remove(2);
     third.quit();
     let mut third = place.settle("b3", &["run"]);
-    assert_eq!(third.wait_for("community", |_| true)["height"], 5);
+    assert_eq!(third.wait_for("community", |_| true)["height"], before + 1);
     third.link_up(&ids[0]);
     third.say("members");
     assert_eq!(third.wait_for("members", |_| true)["members"], 6);
@@ -610,7 +620,7 @@ fn a_member_killed_in_the_middle_of_a_vote_keeps_its_word() {
     ann.wait_for("voted", |it| it["answers"][0] == format!("no {question}"));
     ann.kill();
     let mut ann = place.settle("ann", &["run"]);
-    assert_eq!(ann.wait_for("community", |_| true)["height"], 1);
+    assert_ne!(ann.wait_for("community", |_| true)["height"], 0);
     ann.say("proposals");
     assert_eq!(ann.wait_for("proposal", |_| true)["your_answer"], "no");
     ann.link_up(&hub_id);
@@ -685,7 +695,8 @@ fn a_bot_whose_community_cannot_be_says_why_and_what_to_do() {
     let (ann, bob) = (["--key", "ann.key", "--listen", "127.0.0.1:0"], ["--key", "bob.key", "--listen", "127.0.0.1:0"]);
     let (one, two) = (["--records", "one.records"], ["--records", "two.records"]);
     let list = ["--members", "members.txt", "--community", "test"];
-    let refused: [(&[&str], &[&[&str]], &str); 11] = [
+    type Refused<'a> = (&'a [&'a str], &'a [&'a [&'a str]], &'a str);
+    let refused: [Refused<'_>; 11] = [
         (&["join", &stale], &[&ann], "the invitation expired"),
         (&["join", &line[..120]], &[&ann], "the invitation was cut off"),
         (&["join", &line], &[&ann, &two], "two.records: these records are of another community"),

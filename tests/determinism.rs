@@ -1,10 +1,18 @@
 //! The same seed and inputs give the same bytes: twice, in two processes, and with nothing in the core that could differ.
 
+#[path = "town/town.rs"]
+#[allow(dead_code, reason = "other tests need the rest of it")]
+mod town;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use interbot::lab::Network;
+use interbot::ledger::Answer;
+use sha2::{Digest, Sha256};
+
+use crate::town::{Town, rules};
 
 /// A busy run with faults, real crypto, and pieces cut at random; all that the bots put out, hashed.
 fn transcript() -> String {
@@ -76,9 +84,79 @@ const fn traces() -> String {
     String::new()
 }
 
+/// Three founders and a fourth bot that they admit: what is on their disks, and all that happened to them, as their recorders
+/// wrote it down.
+fn council() -> String {
+    #[cfg(feature = "trace")]
+    let (tapes, configure) = {
+        let tapes = recorded::Tapes::default();
+        (tapes.clone(), Box::new(move |_, config: &mut _| tapes.record(config)))
+    };
+    #[cfg(not(feature = "trace"))]
+    let configure = Box::new(|_, _: &mut _| {});
+    let mut town = Town::found_configured(rules(), 3, configure);
+    town.everybody_says(Answer::Yes);
+    let line = town.invite(1);
+    let newcomer = town.invited(&line);
+    assert!(town.run_until(400, |town| (0..4).all(|at| town.is_member(at, newcomer))));
+    let mut lines = String::new();
+    for (at, bot) in town.bots.iter().enumerate() {
+        for (key, value) in &bot.disk {
+            lines += &format!("bot {at}, {}: {:x?}\n", String::from_utf8_lossy(key), Sha256::digest(value));
+        }
+        lines += &format!("bot {at} {:?}\n", bot.events);
+    }
+    drop(town);
+    #[cfg(feature = "trace")]
+    tapes.describe(&mut lines);
+    lines
+}
+
+#[cfg(feature = "trace")]
+mod recorded {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use interbot::node::Config;
+    use interbot::tape::Recorder;
+    use sha2::{Digest, Sha256};
+
+    #[derive(Clone, Default)]
+    struct File(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for File {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What the bots were told and what they answered, whole.
+    #[derive(Clone, Default)]
+    pub(crate) struct Tapes(Arc<Mutex<Vec<File>>>);
+
+    impl Tapes {
+        pub(crate) fn record(&self, config: &mut Config) {
+            let file = File::default();
+            config.recorder = Some(Recorder::new(file.clone()));
+            self.0.lock().expect("no panic").push(file);
+        }
+
+        pub(crate) fn describe(&self, lines: &mut String) {
+            for file in &*self.0.lock().expect("no panic") {
+                let bytes = file.0.lock().expect("no panic");
+                *lines += &format!("recording of {} bytes: {:x?}\n", bytes.len(), Sha256::digest(&**bytes));
+            }
+        }
+    }
+}
+
 /// All that must be the same.
 fn said() -> String {
-    format!("transcript {}\n{}", transcript(), traces())
+    format!("transcript {}\n{}{}", transcript(), council(), traces())
 }
 
 fn assert_same(here: &str, there: &str) {
@@ -97,7 +175,8 @@ fn two_processes_give_the_same_bytes_and_traces() {
         return;
     }
     let here = said();
-    assert_eq!(here.lines().count() > 200, cfg!(feature = "trace"), "{} lines", here.lines().count());
+    assert!(here.contains("bot 3, ledger/voter: "), "the newcomer has a ledger");
+    assert_eq!(here.lines().count() > 300, cfg!(feature = "trace"), "{} lines", here.lines().count());
     assert_same(&here, &said());
     // Each process draws hash seeds and addresses of its own.
     for _ in 0..2 {
@@ -231,7 +310,7 @@ fn the_search_finds_every_way_out_of_the_core() {
 
 /// Files that are only compiled for tests.
 fn is_test(path: &str) -> bool {
-    path.ends_with("/tests.rs") || path.contains("/tests/") || path == "src/link/vectors.rs"
+    path.ends_with("/tests.rs") || path.contains("/tests/") || ["src/vectors.rs", "src/link/vectors.rs"].contains(&path)
 }
 
 #[test]

@@ -1,10 +1,19 @@
 //! The trace of a node: one fixed run, line by line, and what a host that never asks for it gets.
 
+#[path = "town/town.rs"]
+#[allow(dead_code, reason = "other tests need the rest of it")]
+mod town;
+
+use std::sync::LazyLock;
+
 use interbot::budget::Rate;
+use interbot::ledger::{Answer, Ask, Rules};
 use interbot::link::Binding;
 use interbot::node::{Action, Config, Event, LinkId, Node, Output};
 use interbot::trace::{self, Kind, UnixMillis};
 use interbot::{CommunityId, Identity, Instant};
+
+use crate::town::{Town, rules};
 
 const SECRET: &[u8] = b"nobody but members reads this";
 
@@ -125,6 +134,43 @@ fn pressed() -> Vec<trace::Event> {
     pair.events
 }
 
+/// A founder alone asks itself something and seals the height; then it invites somebody, who becomes a member. What it takes
+/// of frames, writes and timers is in the other traces.
+fn council() -> Vec<trace::Event> {
+    static EVENTS: LazyLock<Vec<trace::Event>> = LazyLock::new(|| {
+        let configure = |_, config: &mut Config| config.trace = true;
+        let mut town = Town::found_configured(rules(), 1, Box::new(configure));
+        town.everybody_says(Answer::Yes);
+        let shown = [Kind::Started, Kind::Refused, Kind::LinkUp, Kind::Closed, Kind::Ledger, Kind::Lost];
+        let mut events = Vec::new();
+        let mut run = |town: &mut Town, seconds, stop: fn(&mut Town) -> bool| {
+            for _ in 0..seconds {
+                for bot in &mut town.bots {
+                    let polled = std::iter::from_fn(|| bot.node.as_mut()?.poll_trace());
+                    events.extend(polled.filter(|event| shown.contains(&event.kind)));
+                }
+                if stop(town) {
+                    return;
+                }
+                town.run(1);
+            }
+            panic!("it never came to it");
+        };
+        let amended = Rules { witnesses: 2, ..rules() };
+        town.do_at(0, |node, now| node.propose(now, Ask::Amend(amended), SECRET)).expect("a slot");
+        let lasts = std::time::Duration::from_secs(60);
+        assert!(town.do_at(0, |node, now| node.invite(now, "no address", None, lasts)).is_err());
+        run(&mut town, 400, |town| town.height(0) == 1);
+        let line = town.invite(0);
+        town.invited(&line);
+        run(&mut town, 400, |town| (0..2).all(|at| town.is_member(at, 1)));
+        town.run(2);
+        run(&mut town, 1, |_| true);
+        events
+    });
+    EVENTS.clone()
+}
+
 fn lines(events: &[trace::Event]) -> String {
     let mut out = String::new();
     events.iter().for_each(|event| event.to_json_line(&mut out));
@@ -146,7 +192,9 @@ fn golden(name: &str, got: &str) -> String {
 
 #[test]
 fn fixed_runs_have_exactly_the_golden_traces_and_these_have_every_kind() {
-    let all = golden("trace.jsonl", &lines(&run())) + &golden("pressed.jsonl", &lines(&pressed()));
+    let all = golden("trace.jsonl", &lines(&run()))
+        + &golden("pressed.jsonl", &lines(&pressed()))
+        + &golden("council.jsonl", &lines(&council()));
     for kind in Kind::ALL {
         assert!(all.contains(&format!("\"kind\":\"{kind}\"")), "no line of kind {kind}");
     }
@@ -154,9 +202,9 @@ fn fixed_runs_have_exactly_the_golden_traces_and_these_have_every_kind() {
 
 #[test]
 fn every_line_is_json_with_the_schema_and_none_has_a_body_or_an_address() {
-    let text = lines(&run()) + &lines(&pressed());
+    let text = lines(&run()) + &lines(&pressed()) + &lines(&council());
     let secret = std::str::from_utf8(SECRET).expect("a text");
-    assert!(!text.contains(secret) && !text.contains("bob's address"));
+    assert!(!text.contains(secret) && !text.contains("bob's address") && !text.contains("bot0.example"));
     for line in text.lines() {
         let json: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
         assert_eq!(json["schema"], trace::SCHEMA);
@@ -252,7 +300,7 @@ mod bridge {
 
     #[test]
     fn a_subscriber_gets_every_event_with_all_its_fields() {
-        let (keep, events) = (Keep::default(), [run(), pressed()].concat());
+        let (keep, events) = (Keep::default(), [run(), pressed(), council()].concat());
         tracing::subscriber::with_default(keep.clone(), || events.iter().for_each(trace::emit));
         let got = keep.0.lock().expect("no panic");
         assert_eq!(got.len(), events.len());

@@ -247,7 +247,7 @@ pub(crate) fn names(ids: &[BotId]) -> Value {
     ids.iter().map(|id| name(*id)).collect()
 }
 
-/// Words of others, as JSON escapes them; what is no UTF-8 is marked.
+/// Words of others, which must not act on the owner's terminal.
 pub(crate) fn text(bytes: &[u8]) -> Value {
-    json!(String::from_utf8_lossy(bytes))
+    json!(words::visible(&String::from_utf8_lossy(bytes)))
 }

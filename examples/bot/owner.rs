@@ -222,7 +222,7 @@ fn vote(node: &mut Node, now: Instant, questions: &[&str], answer: Option<Answer
 }
 
 /// Reads what is to be asked; the line's words behind it are the sponsor's.
-fn ask<'a>(node: &Node, line: &'a str, typed: &[&str]) -> Result<(Ask, String), String> {
+fn ask(node: &Node, line: &str, typed: &[&str]) -> Result<(Ask, String), String> {
     let said = |count| words_after(line, count).to_string();
     match typed {
         ["remove", who, ..] => {

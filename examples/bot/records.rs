@@ -14,6 +14,8 @@ use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefini
 use crate::common::Store;
 use crate::{Peer, Refusal};
 
+/// A key and its value.
+type Pair = (Vec<u8>, Vec<u8>);
 type Bytes<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
 
 const RECORDS: Bytes<'_> = TableDefinition::new("records");
@@ -89,7 +91,7 @@ impl Records {
         (Writer { records: self.clone(), _open: open }, closed)
     }
 
-    fn pairs(&self, table: Bytes<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Failure> {
+    fn pairs(&self, table: Bytes<'_>) -> Result<Vec<Pair>, Failure> {
         let transaction = self.0.begin_read()?;
         let table = match transaction.open_table(table) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),

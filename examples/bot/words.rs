@@ -93,6 +93,28 @@ pub(crate) fn spaced(variant: impl std::fmt::Debug) -> String {
     words
 }
 
+/// A text whose characters all show: what steers a terminal or turns the direction of writing is spelled out. JSON escapes line
+/// breaks by itself.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' | '\t' => shown.push(letter),
+            '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' => {
+                shown.extend(letter.escape_unicode());
+            }
+            _ if letter.is_control() => shown.extend(letter.escape_unicode()),
+            _ => shown.push(letter),
+        }
+    }
+    shown
+}
+
 /// Whether a text has the form HOST:PORT.
 pub(crate) fn is_address(text: &str) -> bool {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse().ok());
@@ -132,6 +154,11 @@ mod tests {
         ] {
             assert_eq!(utc(UnixMillis(seconds * 1000)), text);
         }
+    }
+
+    #[test]
+    fn what_does_not_show_is_spelled_out() {
+        assert_eq!(visible("süß\n \u{1b}[2J\u{9b}K \u{202e}tob"), "süß\n \\u{1b}[2J\\u{9b}K \\u{202e}tob");
     }
 
     #[test]

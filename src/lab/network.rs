@@ -40,14 +40,41 @@ impl BotRef {
     }
 }
 
-/// What happens at a time; the order of what happens at the same time does not depend on who asked first.
+/// What happens at a time; the order of what happens at the same time does not depend on who asked first. In one word,
+/// because the queue of all that is due is long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
-    Durable { bot: usize },
-    Dialled { bot: usize },
-    Wake { bot: usize },
-    Resume { bot: usize },
-    Arrive { stream: usize, side: usize },
+    Durable { bot: u32 },
+    Dialled { bot: u32 },
+    Wake { bot: u32 },
+    Resume { bot: u32 },
+    Arrive { stream: u32, side: u8 },
+}
+
+impl Due {
+    pub(super) fn durable(bot: usize) -> Self {
+        Self::Durable { bot: number(bot) }
+    }
+
+    pub(super) fn dialled(bot: usize) -> Self {
+        Self::Dialled { bot: number(bot) }
+    }
+
+    pub(super) fn wake(bot: usize) -> Self {
+        Self::Wake { bot: number(bot) }
+    }
+
+    pub(super) fn resume(bot: usize) -> Self {
+        Self::Resume { bot: number(bot) }
+    }
+
+    pub(super) fn arrive(stream: usize, side: usize) -> Self {
+        Self::Arrive { stream: number(stream), side: side as u8 }
+    }
+}
+
+fn number(place: usize) -> u32 {
+    u32::try_from(place).expect("there are fewer bots and streams")
 }
 
 /// Bots in virtual time.
@@ -363,7 +390,7 @@ impl Network {
         let until = self.hosts[bot.0].rest.paused_until.max(self.now + span);
         let host = &mut self.hosts[bot.0];
         (host.paused, host.rest.paused_until) = (true, until);
-        self.schedule(until, Due::Resume { bot: bot.0 });
+        self.schedule(until, Due::resume(bot.0));
     }
 
     /// Makes a host's clock jump; the node takes no step back with it.

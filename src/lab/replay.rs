@@ -179,7 +179,8 @@ impl Replay {
         Self::changed(recording, |_| {})
     }
 
-    /// Prepares a replay with other members, limits or beginnings of the ledger, to see where they make a difference. Crypto stays on the recording.
+    /// Prepares a replay with other members, limits or another beginning of the ledger, to see where that makes a difference.
+    /// Crypto stays on the recording.
     #[must_use]
     pub fn changed(recording: Recording, change: impl FnOnce(&mut Config)) -> Self {
         let Recording { header, entries, is_whole, .. } = recording;
@@ -386,11 +387,12 @@ fn input_line(number: u64, at: Instant, input: &str) -> String {
 
 fn start(header: &Header, config: Config) -> Result<Node, RestoreError> {
     let (identity, now) = (Identity::without_secret(header.node.0), Instant::from_nanos(header.now));
-    let Some(records) = &header.records else { return Ok(Node::new(config, &identity, [0; 32], now)) };
-    let records = records
-        .iter()
-        .map(|(key, value)| Record { key: Bytes::copy_from_slice(&key.0), value: Bytes::copy_from_slice(&value.0) });
-    Node::restore(config, &identity, [0; 32], now, records)
+    let record = |(key, value): &(Blob, Blob)| Record {
+        key: Bytes::copy_from_slice(&key.0),
+        value: Bytes::copy_from_slice(&value.0),
+    };
+    let records = header.records.as_ref().map(|records| records.iter().map(record).collect());
+    Node::replayed(config, &identity, now, records)
 }
 
 /// A question's name; of one that is cut, what is there.

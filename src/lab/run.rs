@@ -28,7 +28,7 @@ impl Network {
             self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
             assert!(self.at_once < SPINNING, "a machine makes its host spin at {:?}", self.now);
             self.now = self.now.max(at);
-            self.happen(due);
+            self.happen(at, due);
         }
         self.now = self.now.max(end);
     }
@@ -37,22 +37,26 @@ impl Network {
         self.queue.push(Reverse((at, due)));
     }
 
-    fn happen(&mut self, due: Due) {
+    fn happen(&mut self, at: Instant, due: Due) {
         match due {
-            Due::Durable { bot } => self.on_durable(bot),
-            Due::Dialled { bot } => self.on_dialled(bot),
-            Due::Wake { bot } => self.on_wake(bot),
-            // A longer pause that began meanwhile goes on.
-            Due::Resume { bot } if self.hosts[bot].rest.paused_until > self.now => {}
-            Due::Resume { bot } => {
-                self.hosts[bot].paused = false;
-                self.wake_streams_now(bot);
-                self.on_durable(bot);
-                self.on_dialled(bot);
-                self.rearm(bot);
-            }
-            Due::Arrive { stream, side } => self.deliver(stream, side),
+            Due::Durable { bot } => self.on_durable(bot as usize),
+            Due::Dialled { bot } => self.on_dialled(bot as usize),
+            Due::Wake { bot } => self.on_wake(at, bot as usize),
+            Due::Resume { bot } => self.on_resume(bot as usize),
+            Due::Arrive { stream, side } => self.deliver(stream as usize, usize::from(side)),
         }
+    }
+
+    fn on_resume(&mut self, bot: usize) {
+        // A longer pause that began meanwhile goes on.
+        if self.hosts[bot].rest.paused_until > self.now {
+            return;
+        }
+        self.hosts[bot].paused = false;
+        self.wake_streams_now(bot);
+        self.on_durable(bot);
+        self.on_dialled(bot);
+        self.rearm(bot);
     }
 
     fn on_durable(&mut self, bot: usize) {
@@ -87,8 +91,12 @@ impl Network {
         }
     }
 
-    fn on_wake(&mut self, bot: usize) {
+    fn on_wake(&mut self, at: Instant, bot: usize) {
         let host = &mut self.hosts[bot];
+        // Another look, earlier or later, took the place of this one.
+        if host.armed != Some(at) {
+            return;
+        }
         host.armed = None;
         if host.paused {
             return;
@@ -113,7 +121,7 @@ impl Network {
             && host.armed.is_none_or(|armed| at < armed)
         {
             host.armed = Some(at);
-            self.schedule(at, Due::Wake { bot });
+            self.schedule(at, Due::wake(bot));
         }
     }
 
@@ -127,7 +135,7 @@ impl Network {
         for stream in 0..self.streams.len() {
             if self.streams[stream].as_ref().is_some_and(&which) {
                 for side in 0..2 {
-                    self.schedule(self.now, Due::Arrive { stream, side });
+                    self.schedule(self.now, Due::arrive(stream, side));
                 }
             }
         }
@@ -231,7 +239,7 @@ impl Network {
         let (from, to) = (stream.ends[side], stream.ends[1 - side]);
         let (queue, log) = (&mut self.queue, &mut self.log);
         let accepted = stream.pipes[side].pump(now, written, &mut self.random, |arrives, bytes| {
-            queue.push(Reverse((arrives, Due::Arrive { stream: at, side })));
+            queue.push(Reverse((arrives, Due::arrive(at, side))));
             let log = log.as_mut()?;
             let (from, to, fate) = (from.bot, to.bot, Fate::UnderWay);
             Some(log.add(now, Logged::Frames { from, to, label: label(bytes), bytes: bytes.len(), fate }))
@@ -288,7 +296,7 @@ impl Network {
             stream.ends[side].alive = false;
             stream.pipes[side].break_off();
             let when = stream.pipes[side].last_arrival.max(self.now);
-            self.schedule(when, Due::Arrive { stream: at, side });
+            self.schedule(when, Due::arrive(at, side));
             self.drop_stream_if_done(at);
         }
         let now = self.now;
@@ -348,7 +356,7 @@ impl Network {
                 pipe.closing = true;
                 pipe.last_arrival = pipe.last_arrival.max(now + pipe.line.latency.draw(&mut self.random));
                 let when = pipe.last_arrival;
-                self.schedule(when, Due::Arrive { stream: at, side });
+                self.schedule(when, Due::arrive(at, side));
                 self.drop_stream_if_done(at);
             }
             Action::Dial { link, address, .. } => {
@@ -356,7 +364,7 @@ impl Network {
                 let latency = self.line_between(bot, to).latency;
                 let at = now + latency.draw(&mut self.random);
                 self.hosts[bot].rest.dials.push((at, link, to));
-                self.schedule(at, Due::Dialled { bot });
+                self.schedule(at, Due::dialled(bot));
             }
             Action::PauseReading { link } => self.set_paused(bot, link, true),
             Action::ResumeReading { link } => self.set_paused(bot, link, false),
@@ -367,7 +375,7 @@ impl Network {
                 let last = self.hosts[bot].rest.writes.last().map_or(now, |(at, ..)| *at);
                 let at = last.max(now + self.disk_latency());
                 self.hosts[bot].rest.writes.push((at, id, record));
-                self.schedule(at, Due::Durable { bot });
+                self.schedule(at, Due::durable(bot));
                 if self.confirm_early {
                     self.confirm(bot, id);
                 }
@@ -407,7 +415,7 @@ impl Network {
         if let Some(stream) = &mut self.streams[at] {
             stream.ends[side].paused = paused;
             if !paused {
-                self.schedule(self.now, Due::Arrive { stream: at, side: 1 - side });
+                self.schedule(self.now, Due::arrive(at, 1 - side));
             }
         }
     }

@@ -51,7 +51,7 @@ impl Signer for ToySigner {
         let mut out = [0; 64];
         for part in out.chunks_exact_mut(8) {
             part.copy_from_slice(&state.to_be_bytes());
-            state = step(state, 0x5163);
+            state = step(state, 0x5163, 0);
         }
         out
     }
@@ -61,10 +61,10 @@ struct ToyAead(u64);
 
 impl ToyAead {
     fn tag(&self, counter: u64, associated: &[u8], text: &[u8]) -> [u8; TAG_LEN] {
-        let state = mix(mix(step(self.0, counter), associated), text);
+        let state = mix(mix(step(self.0, counter, 0), associated), text);
         let mut tag = [0; TAG_LEN];
         tag[..8].copy_from_slice(&state.to_be_bytes());
-        tag[8..].copy_from_slice(&step(state, 0x7a67).to_be_bytes());
+        tag[8..].copy_from_slice(&step(state, 0x7a67, 0).to_be_bytes());
         tag
     }
 }
@@ -81,19 +81,23 @@ impl Aead for ToyAead {
 }
 
 /// One round of the multiply-and-fold hash that hash maps use.
-const fn step(state: u64, word: u64) -> u64 {
-    let product = (state ^ word ^ 0x9e37_79b9_7f4a_7c15) as u128 * 0xa076_1d64_78bd_642f;
+const fn step(state: u64, a: u64, b: u64) -> u64 {
+    let product = (state ^ a ^ 0x9e37_79b9_7f4a_7c15) as u128 * (b ^ 0xa076_1d64_78bd_642f) as u128;
     (product as u64) ^ ((product >> 64) as u64)
 }
 
 fn mix(mut state: u64, bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        state = step(state, u64::from_le_bytes(*word));
+    let round = |state, pair: &[u8; 16]| {
+        let pair = u128::from_le_bytes(*pair);
+        step(state, pair as u64, (pair >> 64) as u64)
+    };
+    let (pairs, rest) = bytes.as_chunks::<16>();
+    for pair in pairs {
+        state = round(state, pair);
     }
-    let mut last = [0; 8];
+    let mut last = [0; 16];
     last[..rest.len()].copy_from_slice(rest);
-    step(step(state, u64::from_le_bytes(last)), bytes.len() as u64)
+    step(round(state, &last), bytes.len() as u64, 0)
 }
 
 #[cfg(test)]

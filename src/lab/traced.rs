@@ -66,7 +66,7 @@ fn happening(event: &Event, lane: Option<usize>) -> Option<Happening> {
 fn note(event: &Event, link: Option<u64>) -> String {
     let mut words: Vec<String> = [event.kind.as_str().replace('_', " ")].into();
     words.extend(link.map(|link| format!("link {link}")));
-    for name in ["reason", "verdict", "suite", "post_seq", "members"] {
+    for name in ["reason", "verdict", "suite", "post_seq", "members", "what", "state", "height"] {
         words.extend(event.field(name).map(|value| match value {
             Value::Text(text) => text.to_string(),
             Value::Number(number) => format!("{} {number}", name.replace('_', " ")),

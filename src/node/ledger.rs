@@ -104,7 +104,8 @@ impl Council {
             Origin::Invitation { invitation, words } => {
                 let is_member = ledger.as_ref().is_some_and(|ledger| ledger.roster().get(&identity.id()).is_some());
                 let is_same = joining.as_ref().is_some_and(|joining| noted(*joining.invitation() == *invitation));
-                if !(is_same || is_member && joining.is_none()) {
+                let is_done = is_member && joining.is_none();
+                if !is_same && !is_done {
                     if let Some(ledger) = &mut ledger {
                         ledger.forget_application();
                     }

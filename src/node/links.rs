@@ -257,7 +257,7 @@ impl Entry {
         };
         let stall = self.flow.queued_since.map(|since| since + self.flow.stall);
         let candidate = self.candidate.as_ref().map(|candidate| candidate.until);
-        [stage, stall, self.over_budget_until, candidate].into_iter().flatten().min()
+        earlier(earlier(earlier(stage, stall), self.over_budget_until), candidate)
     }
 }
 
@@ -307,6 +307,13 @@ impl Wish {
         let at = now + wait.max(asked);
         self.state = WishState::Waiting(at);
         at
+    }
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        _ => a.or(b),
     }
 }
 
@@ -484,7 +491,7 @@ impl Links {
 
     /// The earliest deadline of all links and wishes.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        self.earliest.into_iter().chain(self.wishes.dials.earliest()).min()
+        earlier(self.earliest, self.wishes.dials.earliest())
     }
 
     /// The links whose deadlines have come.

@@ -54,6 +54,7 @@ mod tracer;
 mod upkeep;
 mod wishes;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -207,6 +208,18 @@ impl Node {
     ) -> Result<Self, RestoreError> {
         let restored = Restored::read(identity.id(), records)?;
         Self::start(config, identity, seed, now, Some(restored))
+    }
+
+    /// Starts a bot in a replay, of which nobody knows whether it can.
+    #[cfg(all(feature = "trace", feature = "sim"))]
+    pub(crate) fn replayed(
+        config: Config,
+        identity: &Identity,
+        now: Instant,
+        records: Option<Vec<Record>>,
+    ) -> Result<Self, RestoreError> {
+        let restored = records.map(|records| Restored::read(identity.id(), records)).transpose()?;
+        Self::start(config, identity, [0; 32], now, restored)
     }
 
     fn start(

@@ -147,7 +147,9 @@ impl Restored {
                 restored.ledger.push(record);
                 continue;
             }
-            if ![COUNTER, SEEN, JOINING, INVITATIONS].contains(&&record.key[..]) || record.value.is_empty() {
+            // An empty one was taken away.
+            let is_gone = record.key == JOINING && record.value.is_empty();
+            if ![COUNTER, SEEN, JOINING, INVITATIONS].contains(&&record.key[..]) || is_gone {
                 continue;
             }
             let format = r.u8().map_err(damaged)?;

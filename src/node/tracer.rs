@@ -121,15 +121,15 @@ impl Tracer {
             | Action::Dial { .. }
             | Action::Notify(Told::Post { .. } | Told::Published { .. }) => {}
             Action::Notify(Told::Ledger(event)) => {
-                let mut fields: Fields = [("event", event.name().into())].into();
+                let mut fields: Fields = [("what", event.name().into())].into();
                 fields.extend(event.height().map(|height| ("height", height.0.into())));
                 self.note(Kind::Ledger, None, None, fields);
             }
             Action::Notify(Told::Applied { applicant, .. }) => {
-                self.note(Kind::Ledger, Some(*applicant), None, [("event", "applied".into())].into());
+                self.note(Kind::Ledger, Some(*applicant), None, [("what", "applied".into())].into());
             }
             Action::Notify(Told::Joining(state)) => {
-                let fields = [("event", "joining".into()), ("state", state.name().into())];
+                let fields = [("what", "joining".into()), ("state", state.name().into())];
                 self.note(Kind::Ledger, None, None, fields.into());
             }
         }

@@ -21,10 +21,28 @@
 //! headers. A [redacted](Recorder::redacted) recording has no bodies of posts either, and no signatures of posts, which would
 //! prove a guess. Ids, addresses, sizes and times are in both.
 //!
+//! # What of a ledger
+//! The recording of a node with a ledger has **all of the ledger, also when it is redacted**: the records it started from,
+//! questions, ballots, applications with their words, and the signatures under them, its own ones too. All members hold them
+//! anyway, they are what the node hashes, stores and sends, and without them nothing could be replayed. The signatures are those
+//! of the ledger alone, never of links or posts.
+//!
+//! So **it has the community's id** too: every name in a ledger is a hash over it, and the genesis and the certificates, which
+//! are in there, give it away. Whoever has such a recording can tell which bots are the community's and ask to be let in, as
+//! with an invitation that was used; no more.
+//!
+//! **No token of an invitation** is in a recording, spent or not, at neither end. In an invitation's line, in the record of it,
+//! and in what an applicant shows, the token is zeros; the hash of the record in a line is that of the record with zeros. The
+//! inviter's tokens are named by the hash that its own records have, which lets nobody in. What is compared with a token, the
+//! checkpoint of an invitation, is an answer.
+//!
+//! What the host reads between inputs, as an explanation of a decision, is no part of a recording, and can be read in a replay.
+//!
+//! # Replays
 //! A replay (`lab::replay`, with the feature `sim`) gives a node the same inputs and lets the recording answer in place of
 //! crypto and chance, so that it needs no key and finds the first output that differs.
 //!
-//! # The format, schema 1
+//! # The format, schema 2
 //! `interbot tape` and a zero byte, u16 schema, u8 length and text of the crate's version; then entries: u32 length, u8 kind,
 //! CBOR in its deterministic encoding, 8 bytes of a chained SHA-256. The length counts kind and CBOR. The chain begins with
 //! the hash of what stands before the first entry; each link is the hash of the one before and the entry, and an entry ends
@@ -32,14 +50,14 @@
 //!
 //! | kind | entry | what it says |
 //! | --- | --- | --- |
-//! | 1 | header, once, first | what the node was started with |
+//! | 1 | header, once, first | what the node was started with, and where its ledger began |
 //! | 2 | input | one call, with its time and arguments |
 //! | 3 | answer | what crypto or chance said while it was worked off |
-//! | 4 | returned | a line, as a byte string, for calls that can be refused |
+//! | 4 | returned | a line, as a byte string, for calls that can be refused; before the first input, why the node did not start |
 //! | 5 | output | a line for one polled output; the same `idle` twice in a row is one |
 //! | 6 | end, once, last | an array of nothing; it is missing when the host crashed |
 //!
-//! A new limit, input or answer is a new schema.
+//! A new limit, input or answer is a new schema. Schema 1 had no ledgers.
 
 #![cfg_attr(not(feature = "sim"), allow(dead_code, unused_imports, reason = "only the laboratory plays"))]
 

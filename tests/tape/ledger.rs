@@ -12,7 +12,9 @@ use interbot::ledger::{Answer, Ask, Founding, Genesis, Invitation, Journal, Rule
 use interbot::node::{Config, JoinState, LedgerStart, Node, Origin, Record, RestoreError};
 use interbot::tape::{Recorder, Recording};
 use interbot::{CommunityId, Instant};
+use proptest::prelude::*;
 
+use crate::damage::{chained, entries};
 use crate::stage::File;
 use crate::town::{Town, id, identity, rules};
 
@@ -194,6 +196,17 @@ fn a_recording_of_a_ledger_that_is_cut_replays_up_to_there() {
     }
 }
 
+/// A bot that founds a community alone, and one that it invites; both from the start until both are members.
+pub(crate) fn founder_and_applicant() -> [Vec<u8>; 2] {
+    let (mut town, lives) = recorded_town(1, true);
+    town.everybody_says(Answer::Yes);
+    let line = town.invite(0);
+    town.invited(&line);
+    assert!(town.run_until(400, |town| (0..2).all(|at| town.is_member(at, 1))));
+    let [founder, applicant] = tapes(town, &lives).try_into().expect("two bots");
+    [founder.1, applicant.1]
+}
+
 fn diverges(bytes: &[u8], change: impl FnOnce(&mut Config)) -> Divergence {
     match Replay::changed(read(bytes), change).run() {
         Outcome::Diverged(divergence) => *divergence,
@@ -216,11 +229,11 @@ fn with_other_rules_or_another_clock_it_diverges_where_that_is_written_down() {
         let signatures: Vec<_> = (0..4).map(sign).collect();
         **genesis = Genesis::new(founding, &signatures, &Pure).expect("all founders signed");
     });
-    assert_eq!(other.input, 0, "{other}");
-    assert!(other.expected.starts_with("persist write 1: ledger/genesis, "), "{other}");
-    assert!(other.actual.starts_with("persist write 1: ledger/genesis, "), "{other}");
+    assert_eq!(other.input, 2, "when two writes are durable: {other}");
+    assert!(other.expected.starts_with("persist write 3: ledger/voter, "), "{other}");
+    assert!(other.actual.starts_with("persist write 3: ledger/voter, "), "{other}");
     let later = diverges(STORY.tape(0), |config| start(config).wall.0 += 60_000);
-    assert!(later.expected.starts_with("persist write 2: ledger/clock, "), "{later}");
+    assert!(later.expected.starts_with("persist write 1: ledger/clock, "), "{later}");
 }
 
 #[test]
@@ -231,14 +244,43 @@ fn where_nobody_may_apply_it_diverges_at_the_applicants_link() {
 }
 
 #[test]
-fn a_signature_that_is_missing_is_a_divergence_that_says_so() {
-    // Without its genesis a founder is a bot that votes elsewhere: it asks for other things than it did.
+fn a_founder_that_is_replayed_as_one_without_its_journal_diverges_in_what_it_writes_down() {
     let divergence = diverges(STORY.tape(1), |config| {
         let Origin::Genesis { journal, .. } = &mut start(config).origin else { panic!("a founder") };
         *journal = Journal::Lost;
     });
-    assert!(divergence.expected.starts_with("persist write "), "{divergence}");
-    assert!(divergence.to_string().contains("the node diverges from its recording at "), "{divergence}");
+    assert!(divergence.expected.starts_with("persist write 3: ledger/voter, "), "{divergence}");
+    assert!(divergence.actual.starts_with("persist write 3: ledger/voter, "), "{divergence}");
+    assert!(divergence.to_string().starts_with("the node diverges from its recording at "), "{divergence}");
+}
+
+#[test]
+fn a_signature_that_is_altered_shows_in_the_next_record_and_one_that_is_missing_at_once() {
+    let bytes = STORY.tape(1);
+    let (start, all) = entries(bytes);
+    // Kind, an array of two, number 8.
+    let at = all.iter().position(|entry| entry[4..7] == [3, 0x82, 8]).expect("it signed something");
+    let changed = |change: &dyn Fn(&mut Vec<Vec<u8>>)| {
+        let mut all = all.clone();
+        change(&mut all);
+        diverges(&chained(&bytes[..start], &all), |_| {})
+    };
+    let altered = changed(&|all| *all[at].last_mut().expect("64 bytes") ^= 1);
+    assert!(altered.expected.starts_with("persist write "), "{altered}");
+    let missing = changed(&|all| drop(all.remove(at)));
+    assert_eq!(missing.actual, "a signature", "{missing}");
+}
+
+#[test]
+fn a_beginning_that_is_none_is_malformed() {
+    let bytes = STORY.tape(0);
+    let (start, mut all) = entries(bytes);
+    let text = b"a town";
+    let at = all[0].windows(text.len()).position(|window| window == text).expect("what the genesis says");
+    // The text's length.
+    all[0][at - 1] ^= 1;
+    let error = Recording::read(&chained(&bytes[..start], &all)).expect_err("no genesis");
+    assert_eq!(error.to_string(), format!("the entry at byte {start} is not understood: no ledger begins like this"));
 }
 
 #[test]
@@ -266,9 +308,7 @@ fn a_start_that_was_refused_is_refused_again() {
         let bytes = file.bytes();
         assert!(!holds(&bytes, b"a line with a token"));
         assert_eq!(Replay::new(read(&bytes)).run(), Outcome::Same { inputs: 0, outputs: 1 });
-        let divergence = diverges(&bytes, |config| config.ledger = None);
-        assert!(divergence.expected.starts_with("refused: "), "{divergence}");
-        assert_eq!(divergence.actual, "(returns nothing)");
+        assert_eq!(diverges(&bytes, |config| config.ledger = None).input, 0);
     }
     drop((town, lives));
 }
@@ -299,6 +339,30 @@ fn an_applicant_that_is_started_with_another_line_forgets_the_first_one_in_its_r
         for (bot, bytes) in tapes(town, &lives) {
             let outcome = Replay::new(read(&bytes)).run();
             assert!(matches!(outcome, Outcome::Same { .. }), "bot {bot}: {outcome}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_altered_byte_under_a_good_chain_is_malformed_or_replayed_without_a_panic(
+        who in 0..2usize,
+        is_start in any::<bool>(),
+        at in any::<proptest::sample::Index>(),
+        byte in any::<proptest::sample::Index>(),
+        with in 1u8..,
+    ) {
+        static TAPES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(founder_and_applicant);
+        let bytes = &TAPES[who];
+        let (start, mut all) = entries(bytes);
+        let near = if is_start { all.len().min(40) } else { all.len() };
+        let entry = at.get_mut(&mut all[..near]);
+        let byte = 4 + byte.index(entry.len() - 4);
+        entry[byte] ^= with;
+        if let Ok(recording) = Recording::read(&chained(&bytes[..start], &all)) {
+            let _ = Replay::new(recording).run();
         }
     }
 }

@@ -8,6 +8,7 @@ use interbot::lab::replay::{Outcome, Replay};
 use interbot::node::{Node, Record};
 use interbot::tape::Recording;
 
+use crate::ledger::founder_and_applicant;
 use crate::stage::{Stage, TLS, author, config, id, identity, message, seed};
 
 const T0: Instant = Instant::from_millis(1_000);
@@ -101,7 +102,10 @@ fn records() -> Vec<Record> {
 #[test]
 fn every_recording_in_the_folder_replays_to_the_same_outputs() {
     if std::env::var_os("INTERBOT_WRITE_GOLDEN").is_some() {
+        let [founder, applicant] = founder_and_applicant();
         for (name, bytes) in [
+            ("founder", founder),
+            ("applicant", applicant),
             ("handshake_and_posts", record(false, None, handshake_and_posts)),
             ("refused_stranger", record(false, None, refused_stranger)),
             ("bad_message", record(true, None, bad_message)),
@@ -125,7 +129,7 @@ fn every_recording_in_the_folder_replays_to_the_same_outputs() {
         }
         replayed += 1;
     }
-    assert!(replayed >= 5, "{replayed}");
+    assert!(replayed >= 7, "{replayed}");
 }
 
 #[test]

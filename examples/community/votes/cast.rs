@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use interbot::ledger::Ledger;
 use interbot::node::{Config, Event, Node, Record};
-use interbot::{BotId, Identity, Instant, UnixMillis};
+use interbot::{BotId, Identity, Instant};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -44,6 +44,12 @@ impl Who {
             Self::Frank => "frank",
             Self::Gina => "gina",
         }
+    }
+}
+
+impl AsRef<str> for Who {
+    fn as_ref(&self) -> &str {
+        self.name()
     }
 }
 
@@ -142,12 +148,6 @@ impl Cast {
     /// Names in place of the short keys that the library prints.
     pub(crate) fn with_names(&self, text: &str) -> String {
         Who::ALL.into_iter().fold(text.to_owned(), |text, who| text.replace(&self.id(who).short(), who.name()))
-    }
-
-    /// What people's clocks show.
-    pub(crate) fn wall() -> UnixMillis {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Starts a bot behind a new port, with the records that it has.

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use interbot::crypto::Pure;
+use interbot::BotId;
 use interbot::ledger::{Ledger, LedgerMessage, MembershipPath};
 use interbot::link::{Binding, CloseReason, Expect, Facts, Kind, Link, Setup, Step, Strings, Times};
-use interbot::{BotId, Identity};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::Done;
 use crate::common::{self, Clock, Tls};
 
 /// What a member shows of itself when it links up: where it stands, and that it is in the roster there.
@@ -34,11 +32,6 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn setup(ledger: &Ledger, identity: &Identity) -> Done<Arc<Setup>> {
-        let facts = facts(ledger, &identity.id());
-        Ok(Arc::new(Setup::new(Arc::new(Pure), identity, *ledger.community(), crate::has_aes(), facts)?))
-    }
-
     /// Links up, says one thing, and listens until the other end has had enough.
     pub(crate) async fn say(self, piece: Bytes) -> std::io::Result<CloseReason> {
         let (mut stream, binding) = common::dial(&self.address, self.tls.clone()).await?;

@@ -5,14 +5,15 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Ledger, records};
+use super::{Ledger, records, spans};
 use crate::identity::BotId;
 use crate::ledger::certificate::{Certificate, Genesis};
 use crate::ledger::effect::{Effect, what_if_after, what_if_it_leaves};
 use crate::ledger::explain::Explanation;
-use crate::ledger::health::{Health, health};
+use crate::ledger::health::{Health, health_when};
 use crate::ledger::ids::{Height, StatementId};
 use crate::ledger::proof::Proof;
+use crate::ledger::roster::Member;
 use crate::ledger::statement::Ask;
 
 /// Most bytes of proofs that are kept: some twenty rounds of a hundred members, or one of a thousand with long words.
@@ -59,9 +60,10 @@ impl Ledger {
         explained.map(|explanation| (proof, explanation)).map_err(|_| missing())
     }
 
-    /// What would become of the community if this passed, after what is asked already.
+    /// What would become of the community if this passed, after what else is asked already.
     pub fn what_if(&self, ask: &Ask) -> Effect {
-        let open: Vec<Ask> = self.pool.proposals().map(|(_, proposal, _)| proposal.ask.clone()).collect();
+        let others = self.pool.proposals().map(|(_, proposal, _)| &proposal.ask).filter(|open| *open != ask);
+        let open: Vec<Ask> = others.cloned().collect();
         what_if_after(&self.chain.standpoint(), &open, ask)
     }
 
@@ -70,10 +72,16 @@ impl Ledger {
         what_if_it_leaves(&self.chain.standpoint(), member)
     }
 
-    /// How the community is when those are there that answered in the last round.
+    /// How the community is: those are there that answered in the last round and, once a question has waited for 12 u, have
+    /// answered in this one.
     #[must_use]
     pub fn health(&self) -> Health {
-        health(self.chain.roster(), self.chain.rules())
+        let patience = spans::GRACE * self.chain.rules().unit_ms();
+        let waits = self.pool.proposals().any(|(_, _, since)| self.clock.age(since) >= patience);
+        let answered = |key: &BotId| self.pool.ballot(key).is_some_and(|ballot| ballot.place() == self.chain.place());
+        let is_there =
+            |member: &Member| member.strikes == 0 && (!waits || member.key == self.own || answered(&member.key));
+        health_when(self.chain.roster(), self.chain.rules(), is_there)
     }
 
     /// Keeps what this height was made of, as far as this bot holds it.

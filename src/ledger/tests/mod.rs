@@ -10,6 +10,7 @@ mod outcomes;
 mod proofs;
 pub(super) mod records;
 mod sealing;
+mod years;
 
 use alloc::vec::Vec;
 
@@ -69,6 +70,10 @@ pub(super) fn bodies(community: &CommunityId, place: Place) -> Vec<(&'static str
         ("Commit", Body::Commit { view, header }),
         ("Status without a Commit", Body::Status { view: View(2), locked: None }),
         ("Status", Body::Status { view: View(2), locked: Some((view, header)) }),
+        ("Witness", Body::Witness(proposal)),
+        ("Lost", Body::Lost { number: 10 }),
+        ("Recall of nothing", Body::Recall { subject: key(2), number: 10, promises: Vec::new() }),
+        ("Recall", Body::Recall { subject: key(2), number: 10, promises: [[1; 32], [2; 32]].into() }),
     ]
     .into()
 }

@@ -1,4 +1,4 @@
-//! Stories that go through every outcome, with everything that it takes to follow them and to check what was decided.
+//! Stories that go through every outcome and every limit, with all that it takes to follow them and to check what was decided.
 
 use super::super::tests::answer;
 use super::super::tests::asks;
@@ -24,8 +24,10 @@ pub(super) struct Told {
 }
 
 impl Story {
-    fn new(name: &'static str, rules: Rules, founders: u8) -> Self {
-        Self { name, hall: Hall::found(founding(rules, 1..=founders)), heights: Vec::new() }
+    /// The nonce says how lots fall.
+    fn new(name: &'static str, rules: Rules, founders: u8, nonce: u8) -> Self {
+        let founding = Founding { nonce: [nonce; 16], ..founding(rules, 1..=founders) };
+        Self { name, hall: Hall::found(founding), heights: Vec::new() }
     }
 
     /// One ballot of each of these members: its answers to these proposals, `-` for none.
@@ -130,7 +132,7 @@ impl Story {
 
 /// The main story: twelve heights of a village, and all outcomes but one.
 pub(super) fn village() -> Story {
-    let mut story = Story::new("village", Rules::preset(Preset::Village), 4);
+    let mut story = Story::new("village", Rules::preset(Preset::Village), 4, 7);
     first_members(&mut story);
     silence(&mut story);
     other_rules(&mut story);
@@ -157,7 +159,8 @@ fn first_members(story: &mut Story) {
     let endorsed = story.propose(2, 0, ask);
     story.hall.listing.endorsed.insert(endorsed);
     story.hall.item(11, Body::Accept(endorsed));
-    for (seed, number, on) in [(1, 1, true), (3, 1, true), (10, 1, true), (4, 1, true), (4, 2, false)] {
+    // Of two with one number the one that is on counts: without it too few would endorse.
+    for (seed, number, on) in [(1, 1, true), (3, 1, true), (10, 1, true), (10, 1, false), (4, 1, true), (4, 2, false)] {
         story.hall.item(seed, Body::Endorse { proposal: endorsed, number, on });
     }
     story.hall.view = View(1);
@@ -193,8 +196,8 @@ fn silence(story: &mut Story) {
 }
 
 /// Silent twice with `ASLEEP`, and not drawn.
-const AWAKE: u8 = 3;
-const ASLEEP: u8 = 11;
+const AWAKE: u8 = 11;
+pub(super) const ASLEEP: u8 = 3;
 
 fn other_rules(story: &mut Story) {
     let rules = Rules {
@@ -321,7 +324,7 @@ fn few(story: &mut Story) {
 
 /// By the seed's rules: the last member stays, and one silent round is one too many.
 fn seed() -> Story {
-    let mut story = Story::new("seed", Rules::preset(Preset::Seed), 3);
+    let mut story = Story::new("seed", Rules::preset(Preset::Seed), 3, 7);
     let removal = story.hall.ask(3, 1, Ask::Remove { subject: key(3), reports: Vec::new() });
     [1, 2].into_iter().for_each(|seed| story.hall.item(seed, Body::Leave));
     story.vote(&[removal], &[(1, "y"), (2, "y")]);
@@ -335,23 +338,134 @@ fn seed() -> Story {
         story.hall.item(subject, Body::Accept(id));
         asked.push(id);
     }
+    story.hall.item(3, Body::Endorse { proposal: asked[0], number: 1, on: true });
     story.vote(&asked, &[(3, "yyy")]);
     let outcomes: Vec<_> = asked.into_iter().map(|id| (id, Outcome::Passed)).collect();
-    story.seal("one alone admits three", &outcomes);
+    story.seal("one alone admits three, by its vote: it is too few to endorse", &outcomes);
 
-    let revocation = story.hall.ask(3, 1, Ask::Revoke { subject: key(25) });
-    story.vote(&[revocation], &[(3, "y"), (4, "a")]);
+    let removal = story.hall.ask(3, 1, Ask::Remove { subject: key(4), reports: Vec::new() });
+    let end = story.hall.ask(3, 2, Ask::Revoke { subject: key(25) });
+    story.vote(&[removal, end], &[(3, "yy")]);
     story.seal(
-        "two answer and two do not: those are out at once; one yes is no removal",
-        &[(revocation, Outcome::Refused)],
+        "one yes is all there is, and neither removes nor ends rights; who does not answer is out at once",
+        &[(removal, Outcome::Refused), (end, Outcome::Refused)],
     );
-    story.expect_active(&[3, 4]);
+    story.expect_active(&[3]);
     story
+}
+
+/// Limits, each met and each passed by one.
+fn edges() -> Story {
+    let mut story = Story::new("edges", Rules::preset(Preset::Village), 9, 8);
+    asleep_by_lot(&mut story);
+    evicted_by_lot(&mut story);
+    least_active(&mut story);
+    story
+}
+
+/// A round about nothing, in which these are there.
+fn quiet(story: &mut Story, what: &'static str, here: &[u8]) {
+    let ballots: Vec<_> = here.iter().map(|seed| (*seed, "n")).collect();
+    let question = story.hall.ask(1, 3, Ask::Revoke { subject: key(25) });
+    story.vote(&[question], &ballots);
+    story.seal(what, &[(question, Outcome::Refused)]);
+}
+
+/// Members in the order of the lot that decides among the longest silent ones.
+fn by_lot(story: &Story, mut keys: Vec<BotId>) -> Vec<BotId> {
+    let header = story.hall.chain.place().header;
+    keys.sort_by_key(|key| crate::crypto::sha256(&[&header.0, key.as_bytes()]));
+    keys
+}
+
+fn sleepers(story: &Story) -> Vec<BotId> {
+    let asleep = story.hall.chain.roster().members().iter().filter(|member| !member.is_active());
+    asleep.map(|member| member.key).collect()
+}
+
+fn seed_of(wanted: &BotId) -> u8 {
+    (1..=25).find(|seed| key(*seed) == *wanted).expect("one of ours")
+}
+
+fn asleep_by_lot(story: &mut Story) {
+    let (a, rules) = (story.rekey(1, 9, 20), Rules { witnesses: 2, ..Rules::preset(Preset::Village) });
+    let b = story.hall.ask(2, 1, Ask::Amend(rules));
+    let first = Ask::Admit(story.hall.application(1, 10));
+    let first = story.propose(1, 0, first);
+    story.vote(&[a, b], &[(1, "yy"), (2, "yy"), (3, "yy"), (4, "yy"), (5, "yy"), (6, "nn")]);
+    story.seal(
+        "five of six yes are a majority and no quorum: no new key, no new rules; three are struck",
+        &[(a, Outcome::Refused), (b, Outcome::Refused)],
+    );
+
+    let (second, third) = (story.hall.admit(1, 11), story.hall.admit(2, 12));
+    story.hall.listing.judged.insert(first);
+    let drawn = by_lot(story, [7, 8, 9].map(key).into());
+    story.vote(&[first, second, third], &[(1, "yyy"), (2, "yyy"), (3, "yyy"), (4, "yyy"), (5, "yyy"), (6, "yyn")]);
+    let (one, other) = (first.min(second), first.max(second));
+    story.seal(
+        "one newcomer of each sponsor; the lot, not the key, puts two of three to sleep",
+        &[(one, Outcome::Passed), (other, Outcome::Capped), (third, Outcome::Passed)],
+    );
+    let mut expected = drawn[..2].to_vec();
+    expected.sort_unstable();
+    let Changes { dormant, .. } = &story.heights[1].round.certificate.header.changes;
+    assert_eq!(*dormant, expected);
+    let mut keys = [7, 8, 9].map(key);
+    keys.sort_unstable();
+    assert_ne!(*dormant, keys[..2], "or the order of keys would do");
+}
+
+fn evicted_by_lot(story: &mut Story) {
+    quiet(story, "another one falls asleep", &[1, 2, 3, 4, 5]);
+    story.expect_active(&[1, 2, 3, 4, 5, 6]);
+
+    let due = by_lot(story, sleepers(story));
+    assert_eq!(due.len(), 5);
+    story.hall.item(seed_of(&due[0]), Body::Wake);
+    quiet(story, "of five due to go one wakes in time, one is evicted, and three find the cap", &[1, 2, 3, 4, 5]);
+    assert_eq!(story.heights[3].round.certificate.header.changes.departed, [(due[1], Departure::Silent)]);
+    let woken = seed_of(&due[0]);
+    story.expect_active(&[1, 2, 3, 4, 5, woken]);
+
+    let (a, b) = (
+        story.hall.ask(1, 1, Ask::Remove { subject: key(5), reports: Vec::new() }),
+        story.hall.ask(2, 1, Ask::Remove { subject: due[0], reports: Vec::new() }),
+    );
+    story.vote(&[a, b], &[(1, "yy"), (2, "yy"), (3, "yy"), (4, "yn"), (5, "nn")]);
+    story.seal(
+        "one removal fills the round: no second one, and nobody is evicted",
+        &[(a, Outcome::Passed), (b, Outcome::Capped)],
+    );
+    story.expect_active(&[1, 2, 3, 4, woken]);
+
+    quiet(story, "four are left by sleep", &[1, 2, 3, 4]);
+    story.expect_active(&[1, 2, 3, 4]);
+}
+
+fn least_active(story: &mut Story) {
+    for what in [
+        "a strike of one of four",
+        "a second one: fewer than four may not be left, it does not sleep",
+        "a third one",
+        "a fourth one: a longer sleeper fills the cap",
+        "a fifth one, and the cap is free: it is not evicted either",
+    ] {
+        quiet(story, what, &[1, 2, 3]);
+        story.expect_active(&[1, 2, 3, 4]);
+    }
+    let before = sleepers(story).len();
+    let a = story.hall.admit(1, 13);
+    story.hall.item(13, Body::Accept(a));
+    story.vote(&[a], &[(1, "y"), (2, "y"), (3, "y")]);
+    story.seal("a fifth comes, and the silent one goes", &[(a, Outcome::Passed)]);
+    story.expect_active(&[1, 2, 3, 13]);
+    assert_eq!((before, sleepers(story).len()), (before, before), "it was evicted, and not put to sleep");
 }
 
 #[test]
 fn stories_are_those_of_the_vectors() {
-    let stories = [village(), seed()];
+    let stories = [village(), seed(), edges()];
     let seen: alloc::collections::BTreeSet<String> = stories
         .iter()
         .flat_map(|story| &story.heights)

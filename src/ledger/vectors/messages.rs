@@ -79,6 +79,61 @@ fn refused_messages() -> Vec<Value> {
     .collect()
 }
 
+fn joining(community: &CommunityId) -> Vec<(&'static str, JoinMessage)> {
+    let words = Bytes::from_static("für alle".as_bytes());
+    let application = Application::new(community, key(9), key(1), [1; 16], words, &*signer(9));
+    let question = StatementId([5; 32]);
+    [
+        ("apply", JoinMessage::Apply { application: application.clone(), token: None }),
+        ("apply with a token", JoinMessage::Apply { application, token: Some(Token::from_bytes([7; 16])) }),
+        ("receipt, waiting", JoinMessage::Receipt(Receipt::Waiting)),
+        ("receipt, asked", JoinMessage::Receipt(Receipt::Asked(question))),
+        ("receipt, guest", JoinMessage::Receipt(Receipt::Guest(question))),
+        ("receipt, declined", JoinMessage::Receipt(Receipt::Declined)),
+        ("receipt, later", JoinMessage::Receipt(Receipt::Later)),
+        ("receipt, not invited", JoinMessage::Receipt(Receipt::NotInvited)),
+    ]
+    .into()
+}
+
+fn join_bytes(message: &JoinMessage) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    message.encode(&mut out);
+    out.to_vec()
+}
+
+fn join_messages(community: &CommunityId) -> Vec<Value> {
+    let messages = joining(community).into_iter().map(|(name, message)| {
+        let bytes = join_bytes(&message);
+        assert_eq!(JoinMessage::decode(&bytes.clone().into()), Ok(message), "{name}");
+        json!({ "name": name, "bytes": hex(&bytes) })
+    });
+    messages.collect()
+}
+
+fn refused_join_messages(community: &CommunityId) -> Vec<Value> {
+    let of = |wanted: &str| {
+        let found = joining(community).into_iter().find(|(name, _)| *name == wanted);
+        join_bytes(&found.expect("one of the good ones").1)
+    };
+    let (apply, waiting, asked) = (of("apply with a token"), of("receipt, waiting"), of("receipt, asked"));
+    [
+        ("cut", shorter(&apply)),
+        ("a token of 15 bytes", [&apply[..apply.len() - 17], &[0x4f], &[7; 15]].concat()),
+        ("a trailing byte", longer(&apply)),
+        ("waiting, with a question", changed(&asked, 3, 0)),
+        ("asked, without a question", changed(&waiting, 3, 1)),
+        ("a state 6", changed(&waiting, 3, 6)),
+        ("a question of 31 bytes", [&asked[..4], &[0x58, 31], &[5; 31]].concat()),
+    ]
+    .into_iter()
+    .map(|(name, bytes)| {
+        assert!(JoinMessage::decode(&bytes.clone().into()).is_err(), "{name}");
+        json!({ "name": name, "bytes": hex(&bytes) })
+    })
+    .collect()
+}
+
 /// The community of four that the pieces are of.
 fn hall() -> Hall {
     Hall::found(founding(Rules::preset(Preset::Village), 1..=4))
@@ -202,6 +257,8 @@ fn messages_and_pieces_are_those_of_the_vectors() {
         &json!({
             "messages": messages,
             "refused_messages": refused_messages(),
+            "join_messages": join_messages(hall.chain.community()),
+            "refused_join_messages": refused_join_messages(hall.chain.community()),
             "genesis": hex(&hall.genesis.to_bytes()),
             "pieces": good,
             "refused_pieces": refused_pieces(&hall, &pieces),

@@ -2,7 +2,7 @@
 
 use super::super::tests::asks;
 use super::super::tests::hall::{Hall, Round, proof_bytes};
-use super::chain::{Story, village};
+use super::chain::{ASLEEP, Story, village};
 use super::*;
 
 /// The one encoding, with whatever is put in.
@@ -203,7 +203,7 @@ fn reported(hall: &Hall, height: u64, by: u8, subject: u8) -> Ask {
 
 const YES: [(u8, u64, Answer); 3] = [(1, 70, Answer::Yes), (2, 70, Answer::Yes), (10, 70, Answer::Yes)];
 
-const TRICKS: [Trick; 31] = [
+const TRICKS: [Trick; 32] = [
     ("a statement that is not there", |hall| {
         hall.listing.judged.insert(StatementId([1; 32]));
     }),
@@ -233,7 +233,7 @@ const TRICKS: [Trick; 31] = [
     }),
     ("a Wake of the height before", |hall| {
         let place = at(hall, 4);
-        list(hall, place, 11, Body::Wake);
+        list(hall, place, ASLEEP, Body::Wake);
     }),
     ("a Wake of an active member", |hall| {
         let place = hall.chain.place();
@@ -316,8 +316,26 @@ const TRICKS: [Trick; 31] = [
         let ask = Ask::Admit(hall.application(1, 15));
         let proposal = hall.say(1, asks(0, ask));
         hall.listing.endorsed.insert(proposal);
-        for seed in [1, 2, 11] {
+        for seed in [1, 2, ASLEEP] {
             hall.item(seed, Body::Endorse { proposal, number: 1, on: true });
+        }
+    }),
+    ("endorsed by three of four, one of whom took it back", |hall| {
+        let ask = Ask::Admit(hall.application(1, 15));
+        let proposal = hall.say(1, asks(0, ask));
+        hall.listing.endorsed.insert(proposal);
+        for seed in [1, 2] {
+            hall.item(seed, Body::Endorse { proposal, number: 1, on: true });
+        }
+        // The later one has the lesser id: the number counts, not the order of the list.
+        let of = |number, on| Body::Endorse { proposal, number, on };
+        for number in 1.. {
+            let pair = [of(number, true), of(number + 1, false)].map(|body| hall.say(10, body));
+            if pair[1] < pair[0] {
+                hall.listing.items.extend(pair);
+                break;
+            }
+            pair.iter().for_each(|id| assert!(hall.held.remove(id).is_some()));
         }
     }),
     ("an endorsed Revoke", |hall| {
@@ -328,7 +346,7 @@ const TRICKS: [Trick; 31] = [
         }
     }),
     ("a revocation by two and a sleeper", |hall| {
-        let ballots = [YES[0], YES[1], (11, 70, Answer::Yes)];
+        let ballots = [YES[0], YES[1], (ASLEEP, 70, Answer::Yes)];
         revoke(hall, Ask::Revoke { subject: key(25) }, &ballots);
     }),
     ("a revocation with a no", |hall| {
