@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use interbot::UnixMillis;
 use interbot::crypto::Pure;
 use interbot::ledger::{
-    Answer, Application, Ask, HeaderId, Height, Invitation, JoinMessage, Journal, LedgerMessage, Place, Receipt, Rules,
+    Answer, Application, Ask, HeaderId, Height, Invitation, JoinMessage, Journal, LedgerMessage, Place, Receipt,
     StatementId, Token, Whole,
 };
 use interbot::link::{Binding, CloseReason, Code, Expect, Facts, Fault, Kind, Link, Setup, Step, Strings, Times};
@@ -235,6 +235,26 @@ fn applications_that_are_not_the_applicants_own_close_the_link() {
         assert_eq!(played.reason(&town), Some(fault.into()), "{name}");
     }
     assert_eq!(town.node(0).applicants().count(), 0);
+}
+
+#[test]
+fn each_application_is_answered_and_tokens_of_nobody_ask_nobody() {
+    let mut town = Town::found(4);
+    let mut stranger = Played::knock(&mut town, 100, 0, Kind::Candidate);
+    let application = application(&town, 100, 0);
+    let foreign = town.invite(1);
+    stranger.apply(&mut town, &application, Some(&Token::from_bytes([1; 16])));
+    stranger.apply(&mut town, &application, Some(foreign.token()));
+    stranger.apply(&mut town, &application, None);
+    stranger.apply(&mut town, &application, None);
+    town.do_at(0, |node, now| node.dismiss(now, id(100)));
+    stranger.talk(&mut town);
+    stranger.apply(&mut town, &application, None);
+    let (foreign, waits, declined) = (Receipt::NotInvited, Receipt::Waiting, Receipt::Declined);
+    assert_eq!(stranger.receipts(), [foreign, foreign, waits, waits, declined, declined]);
+    let shown = |event: &&Event| matches!(event, Event::Applied { .. });
+    assert_eq!(town.bots[0].events.iter().filter(shown).count(), 1);
+    assert!(town.questions(0).is_empty());
 }
 
 #[test]
@@ -650,6 +670,9 @@ fn a_sponsors_false_word_makes_no_guest_and_no_member() {
     assert!(refused.is_err(), "it links with nobody");
 }
 
+/// What a sponsor does each time it is called.
+type Plan<'a> = &'a dyn Fn(&mut Town, &mut Played);
+
 #[test]
 fn a_sponsor_that_tells_nothing_is_left_for_its_other_address() {
     let silent = |_: &mut Town, _: &mut Played| {};
@@ -661,7 +684,7 @@ fn a_sponsor_that_tells_nothing_is_left_for_its_other_address() {
         let part = |at| LedgerMessage::Part { whole: Whole::Genesis, at, of: 65_535, bytes: vec![7; 16_000].into() };
         (0..80).for_each(|at| sponsor.say(town, &part(at)));
     };
-    let plans: [&dyn Fn(&mut Town, &mut Played); 3] = [&silent, &slow, &endless];
+    let plans: [Plan<'_>; 3] = [&silent, &slow, &endless];
     for (number, plan) in plans.into_iter().enumerate() {
         let mut town = Town::found(4);
         town.everybody_says(Answer::Yes);
@@ -817,4 +840,24 @@ fn thirty_strangers_that_come_again_and_again_keep_no_invited_newcomer_out() {
         }
     }
     panic!("{:?}", town.states(newcomer));
+}
+
+#[test]
+fn a_member_that_makes_a_bot_search_again_and_again_is_not_read_for_a_while() {
+    let mut town = Town::found(4);
+    town.amend(0, 2);
+    town.crash(3);
+    let mut member = Played::knock(&mut town, 3, 0, Kind::Member);
+    assert!(member.is_open);
+    let searches =
+        [LedgerMessage::Have { buckets: u64::MAX, names: Vec::new() }, LedgerMessage::AskCertificates { after: None }];
+    for _ in 0..90 {
+        searches.iter().for_each(|search| member.say(&mut town, search));
+    }
+    assert_eq!(town.bots[0].paused, 0, "nobody honest asks so often");
+    for _ in 0..90 {
+        searches.iter().for_each(|search| member.say(&mut town, search));
+    }
+    assert!(town.bots[0].paused > 0);
+    assert_eq!(member.closed, None);
 }
