@@ -418,8 +418,24 @@ impl Node {
         door.asked.contains_key(&key) || door.waiting.get(&key).is_some_and(|it| it.token.is_some())
     }
 
+    /// Whether an applicant's handshake shows an invitation that is open, or is kept for it.
+    fn is_invited(&self, now: Instant, applicant: BotId, credentials: &[u8]) -> bool {
+        let Some(council) = &self.council else { return false };
+        let (wall, invitations) = (council.wall.at(now), &council.door.invitations);
+        let is_good =
+            |token| invitations.is_kept_for(token, &applicant) || invitations.check_named(wall, token).is_ok();
+        let shown = credentials.try_into().map(TokenName);
+        self.is_spoken_for(Some(applicant)) || shown.is_ok_and(is_good)
+    }
+
     /// Whether an applicant may be linked now; one that is of no use makes room.
-    pub(super) fn has_room_for_applicant(&mut self, now: Instant, newcomer: LinkId, peer: BotId) -> bool {
+    pub(super) fn has_room_for_applicant(
+        &mut self,
+        now: Instant,
+        newcomer: LinkId,
+        peer: BotId,
+        credentials: &[u8],
+    ) -> bool {
         let open = |entry: &Entry| entry.candidate.is_some() && entry.dialled.is_none() && entry.is_open();
         let same: Vec<LinkId> = self
             .links
@@ -430,12 +446,19 @@ impl Node {
         for id in same {
             self.close_link(now, id, Code::Replaced);
         }
+        let is_invited = self.is_invited(now, peer, credentials);
+        if let Some(candidate) = self.links.get_mut(newcomer).and_then(|entry| entry.candidate.as_mut()) {
+            candidate.is_invited = is_invited;
+        }
         if self.links.iter().filter(|(_, entry)| open(entry)).count() < self.limits.candidates {
             return true;
         }
         let idle = |entry: &Entry| {
             let is_old = entry.opened_at.is_some_and(|opened| now.since(opened) >= GRACE);
-            open(entry) && is_old && !self.is_spoken_for(entry.peer())
+            let is_strange = entry.candidate.as_ref().is_some_and(|candidate| !candidate.is_invited);
+            // Who shows an invitation comes before who has none, at once.
+            let yields = is_old || is_invited && is_strange;
+            open(entry) && yields && !self.is_spoken_for(entry.peer())
         };
         let idlest = self.links.iter().find(|(_, entry)| idle(entry)).map(|(id, _)| id);
         if let Some(id) = idlest {

@@ -18,7 +18,7 @@ use crate::ledger::{
     Applied, Assembly, Channel, Genesis, Invitation, JoinMessage, Journal, Ledger, LedgerMessage, Outcome, Receipt,
     StatementId, Whole, witnesses,
 };
-use crate::link::{CloseReason, Code, Fault, Kind};
+use crate::link::{CloseReason, Code, Facts, Fault, Kind, Setup};
 use crate::time::Instant;
 use crate::wire::{FixedReader, LayoutError};
 
@@ -525,6 +525,19 @@ impl Node {
                 wish.state = WishState::Waiting(now + pause);
             }
         });
+    }
+
+    /// What this bot says about itself on a link that it dials: an applicant shows its invitation, by the token's hash.
+    pub(super) fn setup_for(&self, kind: Kind) -> Arc<Setup> {
+        let joining = self.council.as_ref().and_then(|council| council.joining.as_ref());
+        match joining.filter(|joining| kind == Kind::Candidate && !joining.is_uninvited) {
+            Some(joining) => {
+                let shown = Bytes::copy_from_slice(&joining.invitation.token().name().0);
+                let facts = Facts { credentials: shown, ..self.setup.facts().clone() };
+                Arc::new(self.setup.saying(facts).expect("a hash fits"))
+            }
+            None => self.setup.clone(),
+        }
     }
 
     pub(super) fn candidate_of(&self, kind: Kind, now: Instant) -> Option<alloc::boxed::Box<Candidate>> {

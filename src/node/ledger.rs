@@ -205,6 +205,8 @@ pub(super) struct Candidate {
     pub(super) last: Instant,
     /// How its application stood when it was told last.
     pub(super) told: Option<crate::ledger::Receipt>,
+    /// Whether its handshake showed an invitation that is open.
+    pub(super) is_invited: bool,
 }
 
 impl Candidate {
@@ -216,7 +218,7 @@ impl Candidate {
     pub(super) const MAX_GIVEN: usize = 1024 * 1024;
 
     pub(super) fn until(until: Instant, last: Instant) -> Box<Self> {
-        Box::new(Self { taken: 0, given: 0, until, last, told: None })
+        Box::new(Self { taken: 0, given: 0, until, last, told: None, is_invited: false })
     }
 }
 

@@ -317,13 +317,14 @@ impl Node {
         let (Stage::Dialling { .. }, Some(peer)) = (&entry.stage, entry.dialled) else { return };
         let kind = self.dialled_kind(&peer);
         let candidate = self.candidate_of(kind, now);
-        let Some(entry) = self.links.touch(id) else { return };
         let (seed, expect) = (*self.random.secret(), Expect::Key(peer));
-        let (setup, strings, times) = (self.setup.clone(), &mut self.own_strings, self.limits.times);
+        let setup = self.setup_for(kind);
+        let (strings, times) = (&mut self.own_strings, self.limits.times);
         let link = Link::dial(setup, now, seed, binding, kind, expect, strings, times);
         #[cfg(feature = "trace")]
         let link = if self.outbox.tracer.on { link.noting_frames() } else { link };
         trace!(self.outbox, Dialled, Some(peer), Some(id); "bound": binding != Binding::None);
+        let Some(entry) = self.links.touch(id) else { return };
         entry.stage = Stage::Live(link);
         entry.candidate = candidate;
         self.settle(now);

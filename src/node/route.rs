@@ -101,7 +101,8 @@ impl Node {
         let Some(proof) = link.peer() else { return Verdict::Drop(Fault::BadFrame) };
         let peer = proof.peer();
         if proof.kind() != Kind::Member {
-            return self.verdict_on_applicant(now, id, peer);
+            let credentials = proof.facts().credentials.clone();
+            return self.verdict_on_applicant(now, id, peer, &credentials);
         }
         let is_impostor = self.council.as_ref().is_some_and(|council| council.is_impostor(&peer, proof.facts()));
         if is_impostor || !self.roster.contains(&peer) {
@@ -122,10 +123,10 @@ impl Node {
     }
 
     /// Without a ledger there is nothing to apply for.
-    fn verdict_on_applicant(&mut self, now: Instant, id: LinkId, peer: BotId) -> Verdict {
+    fn verdict_on_applicant(&mut self, now: Instant, id: LinkId, peer: BotId, credentials: &[u8]) -> Verdict {
         if self.limits.candidates == 0 || !self.serves_applicants() {
             Verdict::Refuse(Code::UnknownMember, Duration::ZERO)
-        } else if self.has_room_for_applicant(now, id, peer) {
+        } else if self.has_room_for_applicant(now, id, peer, credentials) {
             Verdict::Admit { instead_of: None }
         } else {
             Verdict::Refuse(Code::Full, Duration::from_secs(60))

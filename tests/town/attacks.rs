@@ -824,7 +824,6 @@ fn a_member_in_the_middle_that_goes_tells_everybody_before_its_links_close() {
 }
 
 #[test]
-#[ignore = "a newcomer's handshake does not show its invitation yet: thirty strangers that come again and again take all slots"]
 fn thirty_strangers_that_come_again_and_again_keep_no_invited_newcomer_out() {
     let mut town = Town::found(4);
     town.everybody_says(Answer::Yes);
