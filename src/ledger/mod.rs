@@ -17,7 +17,6 @@ mod listing;
 mod machine;
 mod next;
 mod proof;
-mod register;
 mod roster;
 mod rules;
 mod sealing;
@@ -47,7 +46,6 @@ pub use machine::{
 };
 pub use next::{Cast, Contents, Items, Next, Sealed, Standpoint, Tally, next};
 pub use proof::{MAX_PROOF, Proof, ProofError};
-pub use register::{Put, Register};
 pub use roster::{Member, MembershipPath, Roster, RosterRoot, Standing};
 pub use rules::{DecidedBy, EvictCap, Faults, Floor, Numbers, Preset, Rules, RulesError};
 pub use sealing::{AckProof, Open, Voter, sealer, view_time_ms};

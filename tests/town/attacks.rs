@@ -169,7 +169,7 @@ fn a_member_that_is_linked_may_dial_as_an_applicant_too() {
 }
 
 #[test]
-fn i3_a_stranger_may_do_nothing_but_apply_and_follow() {
+fn i3_inv32_a_stranger_may_do_nothing_but_apply_and_follow() {
     let mut town = Town::found(4);
     town.amend(1, 2);
     town.run(5);

@@ -435,11 +435,14 @@ fn convicting(piece: &Piece) -> Option<&Statement> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::crypto::{Crypto, Pure};
     use crate::identity::CommunityId;
     use crate::ledger::ids::{HeaderId, Place};
     use crate::ledger::machine::piece::Backing;
+    use crate::ledger::statement::Answer;
 
     const HERE: Place = Place { height: Height(3), header: HeaderId([1; 32]) };
     /// What a ballot takes to settle.
@@ -480,6 +483,61 @@ mod tests {
         let held = pool.ballot(&key(1)).expect("the newest").id();
         pool.forget(&held.into());
         assert_eq!(pool.settled_number(&key(1), 9_000, U), None);
+    }
+
+    /// Ballots of two authors, as the pool ends up with them.
+    fn pooled(ballots: &[Statement]) -> Pool {
+        let mut pool = Pool::default();
+        for ballot in ballots {
+            put(&mut pool, Piece::Statement(Arc::new(ballot.clone())), 0);
+        }
+        pool
+    }
+
+    fn names(pool: &Pool) -> Vec<PieceId> {
+        pool.iter().map(|(id, _)| *id).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn inv18_ballots_are_a_join(picks in prop::collection::vec((1_u8..3, 1_u64..4, 0_u8..4), 0..12), cut in 0_usize..12) {
+            let vote = |answer: u8| [(StatementId([answer; 32]), Answer::Yes)].into();
+            let cast = |(seed, number, answer)| statement(seed, Body::Ballot(Ballot { number, answers: vote(answer) }));
+            let all: Vec<Statement> = picks.into_iter().map(cast).collect();
+            let (left, right) = all.split_at(cut.min(all.len()));
+            let both = names(&pooled(&all));
+            prop_assert_eq!(&names(&pooled(&[right, left].concat())), &both, "commutative");
+            prop_assert_eq!(&names(&pooled(&[&all[..], &all].concat())), &both, "idempotent");
+            // What one pool kept of them and another one joins to the same.
+            let kept = |ballots: &[Statement]| -> Vec<Statement> {
+                pooled(ballots).iter().map(|(_, held)| match &held.piece {
+                    Piece::Statement(statement) => (**statement).clone(),
+                    other => panic!("{other:?}"),
+                }).collect()
+            };
+            prop_assert_eq!(&names(&pooled(&[kept(left), kept(right)].concat())), &both, "associative");
+            for seed in 1..3 {
+                let of_author = kept(&all).iter().filter(|ballot| ballot.author() == key(seed)).count();
+                prop_assert!(of_author <= 2);
+            }
+        }
+
+        #[test]
+        fn inv33_two_ballots_with_one_number_are_evidence_when_the_second_comes(numbers in prop::collection::vec(1_u64..4, 2..6)) {
+            let mut pool = Pool::default();
+            let mut newest = Vec::new();
+            for (at, number) in numbers.into_iter().enumerate() {
+                let answers = [(StatementId([at as u8; 32]), Answer::Yes)].into();
+                let ballot = statement(1, Body::Ballot(Ballot { number, answers }));
+                let evidence = put(&mut pool, Piece::Statement(Arc::new(ballot)), 0).evidence;
+                prop_assert_eq!(evidence.is_some(), newest.last() == Some(&number), "{:?} and {}", newest, number);
+                if newest.last().is_none_or(|last| *last <= number) {
+                    newest.push(number);
+                }
+            }
+        }
     }
 
     #[test]

@@ -282,3 +282,20 @@ fn statements_beyond_their_size_or_out_of_order_are_not_made() {
     assert!(!make(slot));
     assert!(!make(Body::Status { view: View(2), locked: Some((View(2), place.header)) }), "locked in a later view");
 }
+
+#[test]
+fn inv22_whoever_verifies_needs_no_clock_and_no_chance() {
+    // What a verifier is given is all that it can use: the core names no clock and no generator (`tests/determinism.rs`).
+    let _: fn(&mut Chain, &Certificate, &dyn Crypto) -> Result<(), ChainError> = Chain::follow;
+    let _: for<'a> fn(&Standpoint<'a>, &Contents<'a>) -> Next = next;
+    let _: fn(&Proof, &Chain, &dyn Crypto) -> Result<Explanation, ProofError> = Proof::verify;
+    // The same story gives the same answer, however often it is walked.
+    let village = Village::new(4);
+    let certificate = village.certify(village.header(admits(9)), &[1, 2, 3]);
+    let walk = || {
+        let mut chain = Chain::start(&village.genesis);
+        chain.follow(&certificate, &Pure).map(|()| chain.place())
+    };
+    assert_eq!(walk(), walk());
+    assert!(walk().is_ok());
+}

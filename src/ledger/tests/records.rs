@@ -1,9 +1,6 @@
-//! Ballots and evidence: what is kept, in whatever order it comes.
+//! Evidence: what convicts, and what does not.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-
-use proptest::prelude::*;
 
 use super::*;
 use crate::identity::CommunityId;
@@ -18,61 +15,6 @@ fn at(height: u64) -> Place {
 
 fn say(seed: u8, place: Place, body: Body) -> Statement {
     super::say(&community(), place, seed, body)
-}
-
-fn ballot(seed: u8, number: u64, answer: u8) -> Arc<Statement> {
-    let answers = [(StatementId([answer; 32]), Answer::Yes)].into();
-    Arc::new(say(seed, at(3), Body::Ballot(Ballot { number, answers })))
-}
-
-fn register(ballots: &[Arc<Statement>]) -> Register {
-    let mut register = Register::default();
-    for ballot in ballots {
-        let _ = register.put(ballot.clone());
-    }
-    register
-}
-
-#[test]
-fn a_higher_number_replaces_and_a_second_ballot_of_one_number_is_evidence() {
-    let (first, other, later) = (ballot(1, 5, 1), ballot(1, 5, 2), ballot(1, 6, 3));
-    let mut register = Register::default();
-    assert_eq!(register.put(first.clone()), Put::Newest);
-    assert_eq!(register.put(first.clone()), Put::Known);
-    let Put::Conflict(evidence) = register.put(other.clone()) else { panic!("evidence") };
-    assert_eq!((evidence.author(), evidence.conflict()), (key(1), Conflict::TwoBallots));
-    assert!(evidence.is_genuine(&community(), &Pure));
-    assert_eq!(register.put(later.clone()), Put::Newest);
-    assert_eq!((register.put(other), register.put(first)), (Put::Known, Put::Known));
-    assert_eq!((register.newest(&key(1)), register.number(&key(1))), (Some(&later), Some(6)));
-    assert_eq!(register.put(Arc::new(say(1, at(3), Body::Wake))), Put::NoBallot);
-    register.keep(|author| *author != key(1));
-    assert_eq!(register, Register::default());
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn inv18_the_register_is_a_join(picks in prop::collection::vec((1_u8..3, 1_u64..4, 0_u8..4), 0..12), cut in 0_usize..12) {
-        let all: Vec<_> = picks.into_iter().map(|(seed, number, answer)| ballot(seed, number, answer)).collect();
-        let (left, right) = all.split_at(cut.min(all.len()));
-        let (a, b) = (register(left), register(right));
-        let joined = |a: &Register, b: &Register| {
-            let mut joined = a.clone();
-            joined.join(b);
-            joined
-        };
-        prop_assert_eq!(joined(&a, &b), joined(&b, &a), "commutative");
-        prop_assert_eq!(joined(&a, &b), register(&all), "as if all came here");
-        prop_assert_eq!(joined(&a, &a), a.clone(), "idempotent");
-        let c = register(&all[..all.len() / 2]);
-        prop_assert_eq!(joined(&joined(&a, &b), &c), joined(&a, &joined(&b, &c)), "associative");
-        for seed in 1..3 {
-            let of_author = register(&all).iter().filter(|ballot| ballot.author() == key(seed)).count();
-            prop_assert!(of_author <= 2);
-        }
-    }
 }
 
 /// Two statements of one author and place, and whether they convict it.
