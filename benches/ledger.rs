@@ -1,9 +1,13 @@
-//! A newcomer checks a year of rounds, against the bare signature checks, and what it costs in bytes and memory.
+//! A newcomer checks a year of rounds, against the bare signature checks, and what it costs in bytes and memory; with the
+//! feature `sim`, one round of 1,000 members, which takes minutes (with `--test` of 300, and nothing else).
 //!
 //! Prints `ratio NAME VALUE` and `figure NAME VALUE` from interleaved rounds, then criterion's report.
 
 #[path = "support/cpu.rs"]
 mod cpu;
+#[cfg(feature = "sim")]
+#[path = "support/round.rs"]
+mod round;
 #[path = "support/timing.rs"]
 mod timing;
 
@@ -160,6 +164,8 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--test") {
         figures(&year);
     }
+    #[cfg(feature = "sim")]
+    round::figures(if std::env::args().any(|argument| argument == "--test") { 300 } else { 1000 });
     let mut group = criterion.benchmark_group("ledger");
     group.sample_size(10);
     group.bench_function("verify a year of 100 members", |bencher| bencher.iter(|| year.verify()));

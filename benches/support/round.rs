@@ -1,15 +1,12 @@
 //! One round of a large community, from the questions to the next height: what each member signs, sends and computes.
 //!
-//! 1,000 ledgers in virtual time, linked as a tree of eight children each, with the laboratory's toy signer; prints `figure
-//! NAME VALUE`. With `--test` there are 300.
+//! Ledgers in virtual time, linked as a tree of eight children each, with the laboratory's toy signer.
 
-#[path = "support/timing.rs"]
-#[allow(dead_code, reason = "only the clock is used")]
-mod timing;
 #[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../tests/ledger/village.rs"]
+#[path = "../../tests/ledger/village.rs"]
 mod village;
 
+use super::timing;
 use bytes::Bytes;
 use interbot::ledger::{
     Answer, Ask, Body, Certificate, Chain, Changes, ContentsId, Height, LedgerMessage, Preset, Rules, Standing,
@@ -45,8 +42,8 @@ fn settlers(village: &Village, members: usize) -> Bytes {
     certificate.to_bytes().into()
 }
 
-/// A round in which ten applications are judged.
-fn round(members: usize) {
+/// Prints the figures of a round in which ten applications are judged.
+pub(crate) fn figures(members: usize) {
     let mut village = Village::found_apart(Rules::preset(Preset::Village), FOUNDERS);
     for _ in FOUNDERS..members {
         village.arrive(interbot::ledger::Journal::New);
@@ -87,8 +84,4 @@ fn round(members: usize) {
     // Each statement crosses each of the tree's links once: as many as there are members, less one.
     let crossings = village.pieces as f64 / (members - 1) as f64;
     println!("ratio ledger_round_n{members}_crossings {:.3}", crossings / all_signed as f64);
-}
-
-fn main() {
-    round(if std::env::args().any(|arg| arg == "--test") { 300 } else { 1000 });
 }
