@@ -13,8 +13,8 @@ use super::outbox::Event;
 use super::restore::Record;
 use crate::identity::BotId;
 use crate::ledger::{
-    Application, Ask, Channel, DecidedBy, Invitation, Invitations, InviteError, IssueError, JoinMessage, Ledger,
-    LedgerMessage, Receipt, StatementId, Token, TokenName, WishError,
+    Application, Ask, DecidedBy, Invitation, Invitations, InviteError, IssueError, JoinMessage, Ledger, LedgerMessage,
+    Receipt, StatementId, Token, TokenName, WishError,
 };
 use crate::link::{Code, Fault};
 use crate::time::{Instant, UnixMillis};
@@ -272,16 +272,7 @@ impl Node {
             let Ok(message) = LedgerMessage::decode(bytes) else {
                 return self.close_entry(now, id, Fault::BadMessage.into(), true);
             };
-            let taken = self.in_council(now, |ledger, wall| ledger.handle_message(wall, Channel(id.0), message));
-            use crate::ledger::Refusal;
-            match taken {
-                Some(Err(Refusal::Forged)) => self.close_entry(now, id, Fault::BadSignature.into(), true),
-                Some(Err(Refusal::NotAllowed(_) | Refusal::Layout)) => {
-                    self.close_entry(now, id, Fault::BadMessage.into(), true);
-                }
-                _ => {}
-            }
-            return;
+            return self.hand_over(now, id, message);
         }
         match JoinMessage::decode(bytes) {
             Ok(JoinMessage::Apply { application, token }) => self.take_application(now, id, peer, application, token),

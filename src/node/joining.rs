@@ -324,15 +324,7 @@ impl Node {
             // Heights that came behind the genesis are asked for again.
             return;
         }
-        use crate::ledger::Refusal;
-        let taken = self.in_council(now, |ledger, wall| ledger.handle_message(wall, Channel(id.0), message));
-        match taken {
-            Some(Err(Refusal::Forged)) => self.close_entry(now, id, Fault::BadSignature.into(), true),
-            Some(Err(Refusal::Layout | Refusal::NotAllowed(_))) => {
-                self.close_entry(now, id, Fault::BadMessage.into(), true);
-            }
-            _ => {}
-        }
+        self.hand_over(now, id, message);
     }
 
     fn take_genesis(&mut self, now: Instant, id: LinkId, at: u16, of: u16, part: &Bytes) {

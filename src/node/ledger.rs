@@ -413,14 +413,22 @@ impl Node {
             return self.close_entry(now, id, Fault::BadMessage.into(), true);
         };
         self.charge(now, id, bytes.len(), &message);
+        self.hand_over(now, id, message);
+    }
+
+    /// Hands a message to the ledger; what is the peer's fault closes its link.
+    pub(super) fn hand_over(&mut self, now: Instant, id: LinkId, message: LedgerMessage) {
+        let is_candidate = self.links.get(id).is_some_and(|entry| entry.candidate.is_some());
         let taken = self.in_council(now, |ledger, wall| ledger.handle_message(wall, Channel(id.0), message));
-        match taken {
+        let fault = match taken {
+            Some(Err(Refusal::Forged)) => Fault::BadSignature,
+            Some(Err(Refusal::Layout)) => Fault::BadMessage,
+            // Between an applicant and its sponsor little may be said at all.
+            Some(Err(Refusal::NotAllowed(_))) if is_candidate => Fault::BadMessage,
             // What counts for another place, or comes late, is nobody's fault.
-            Some(Ok(())) | None => {}
-            Some(Err(Refusal::Layout)) => self.close_entry(now, id, Fault::BadMessage.into(), true),
-            Some(Err(Refusal::Forged)) => self.close_entry(now, id, Fault::BadSignature.into(), true),
-            Some(Err(_)) => {}
-        }
+            Some(Ok(()) | Err(_)) | None => return,
+        };
+        self.close_entry(now, id, fault.into(), true);
     }
 
     /// Hands the ledger's messages to a link as long as it has room.
