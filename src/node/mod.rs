@@ -190,8 +190,10 @@ pub struct Node {
 
 impl Node {
     /// Starts a bot that has no records. `seed` is 32 bytes from the system's generator, new at every start.
+    /// With [`Config::remembered`] there is nothing to go on from, and nobody is a member: that is for [`Node::restore`].
     #[must_use]
-    pub fn new(config: Config, identity: &Identity, seed: [u8; 32], now: Instant) -> Self {
+    pub fn new(mut config: Config, identity: &Identity, seed: [u8; 32], now: Instant) -> Self {
+        config.ledger.take_if(|start| matches!(start.origin, Origin::Records { .. }));
         Self::start(config, identity, seed, now, None).expect("without records there are none to refuse")
     }
 

@@ -233,6 +233,9 @@ fn records_of_another_community_and_none_at_all_are_refused() {
     town.bots[0].disk.clear();
     let community = town.community();
     assert_eq!(town.try_restart(0, Config::remembered(community, wall)), Err(RestoreError::NoLedger));
+    // Who starts it as one that never had records gets a bot without anybody.
+    let nobody = town.start(Config::remembered(community, wall));
+    assert!(town.node(nobody).ledger().is_none());
     let genesis = town.genesis.clone();
     assert_eq!(town.try_restart(0, Config::founded(genesis, Journal::Lost, wall)), Ok(()));
     assert_eq!(town.height(0), 0);
